@@ -1,0 +1,27 @@
+"""Captions photographs on small devices with the one-file captioners that edgecap exports.
+
+    from edgecap_runtime import Captioner
+    captioner = Captioner.load("captioner.tflite", threads=2)
+    print(captioner.caption("photo.jpg", beam=3).text)
+
+Needs numpy, Pillow and one interpreter, which is imported when a file is loaded.
+"""
+
+from __future__ import annotations
+
+from .captioner import Alternative, Caption, Captioner, Timings
+from .errors import BundleError, EdgecapError, ImageError, MissingExtraError, OptionError
+
+__all__ = [
+    "Alternative",
+    "BundleError",
+    "Caption",
+    "Captioner",
+    "EdgecapError",
+    "ImageError",
+    "MissingExtraError",
+    "OptionError",
+    "Timings",
+]
+
+__version__ = "0.1.0"

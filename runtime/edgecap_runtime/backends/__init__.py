@@ -1,0 +1,110 @@
+"""Interpreters that run a captioner's graphs, by kind of container.
+
+A backend is added by one module with a class like `Backend`, and one line in `_BACKENDS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+
+from ..containers import container_of
+from ..errors import BundleError, OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..decoding import State
+    from ..manifest import Manifest
+
+__all__ = ["Backend", "Tensor", "default_threads", "open_backend", "require_tensors"]
+
+Tensor: TypeAlias = "tuple[tuple[int | None, ...], str]"
+"""Shape (None for any size) and element type of a graph's tensor, for comparison."""
+
+_BACKENDS = {
+    "tflite": "edgecap_runtime.backends.litert:LiteRTBackend",
+    "onnx": "edgecap_runtime.backends.onnx:OnnxBackend",
+}
+_MOST_THREADS = 256
+
+
+class Backend(Protocol):
+    """One captioner in one interpreter. Calls must not overlap; `Captioner` sees to that."""
+
+    def encode(self, image: NDArray[np.uint8]) -> State:
+        """Give the first state, arrays [1, ...], of an image, uint8 [height, width, 3]."""
+
+    def step(self, ids: NDArray[np.int32], state: State) -> tuple[NDArray[np.float32], State]:
+        """Run one step for any number of rows: ids int32 [rows] to logits float32 [rows, V].
+
+        The arrays returned are the caller's; no later call writes to them.
+        """
+
+    def close(self) -> None:
+        """Free the interpreter; the backend can't be used afterwards."""
+
+
+class _BackendClass(Protocol):
+    def __call__(self, path: str, manifest: Manifest, threads: int) -> Backend: ...
+
+
+def default_threads() -> int:
+    """Give the number of threads where a user names none: the machine's cores, at most 4."""
+    return min(os.cpu_count() or 1, 4)
+
+
+def open_backend(
+    path: str | os.PathLike[str], manifest: Manifest, threads: int | None = None
+) -> Backend:
+    """Open a captioner's file in the interpreter for its kind.
+
+    threads: number of the interpreter's threads; None for `default_threads()`. Raises
+    `MissingExtraError` where the interpreter isn't installed, `BundleError` where the file
+    doesn't load or contradicts its manifest, `OptionError` for an illegal number of threads.
+    """
+    if threads is None:
+        threads = default_threads()
+    whole = isinstance(threads, int) and not isinstance(threads, bool)
+    if not whole or not 1 <= threads <= _MOST_THREADS:
+        raise OptionError(f"threads is {threads!r}; give a whole number from 1 to {_MOST_THREADS}.")
+    module, _, name = _BACKENDS[container_of(path)].partition(":")
+    backend = cast("_BackendClass", getattr(import_module(module), name))
+    return backend(os.fspath(path), manifest, threads)
+
+
+def require_tensors(
+    path: str,
+    graph: str,
+    found: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+) -> None:
+    """Compare a graph's tensors, name to (shape, element type), with what the manifest needs.
+
+    A None in an expected shape allows any size, one in a found shape fits any. Raises
+    `BundleError` that names the first tensor that is missing or different.
+    """
+    for name, (shape, kind) in expected.items():
+        if name not in found:
+            raise BundleError(
+                f"{path}: its {graph} has no tensor {name!r} (it has {', '.join(sorted(found))}); "
+                "export the captioner again."
+            )
+        has_shape, has_kind = found[name]
+        fits = len(has_shape) == len(shape) and all(
+            want is None or have is None or want == have
+            for want, have in zip(shape, has_shape, strict=True)
+        )
+        if not fits or has_kind != kind:
+            raise BundleError(
+                f"{path}: its {graph} has the tensor {name} as {_described(has_shape, has_kind)}, "
+                f"but the manifest (image, vocabulary, state) needs {_described(shape, kind)}; "
+                "export the captioner again."
+            )
+
+
+def _described(shape: tuple[int | None, ...], kind: str) -> str:
+    return f"{kind} [{', '.join('any' if side is None else str(side) for side in shape)}]"

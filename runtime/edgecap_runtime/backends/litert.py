@@ -1,0 +1,178 @@
+"""Runs a .tflite captioner: signatures `encode` and `step` in LiteRT or the old tflite-runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from ..errors import BundleError, MissingExtraError
+from . import require_tensors
+from .quiet import quiet_stderr
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..decoding import State
+    from ..manifest import Manifest
+    from . import Tensor
+
+__all__ = ["LiteRTBackend"]
+
+_Details: TypeAlias = Mapping[str, Any]
+"""The interpreter's description of a signature's tensors, by their names in the signature."""
+
+
+class LiteRTBackend:
+    """A captioner in one LiteRT interpreter; see `Backend`.
+
+    A signature runner resizes and allocates anew at every call. Where the step is the
+    interpreter's first subgraph, which the plain calls reach, it is resized only when the number
+    of rows changes.
+    """
+
+    def __init__(self, path: str, manifest: Manifest, threads: int) -> None:
+        self._path = path
+        self._names = tuple(tensor.name for tensor in manifest.state)
+        interpreter_class = _interpreter_class()
+        try:
+            with quiet_stderr():
+                self._interpreter = interpreter_class(model_path=path, num_threads=threads)
+                # tflite-runtime runs signatures many times slower unless this came first.
+                self._interpreter.allocate_tensors()
+            signatures = self._interpreter.get_signature_list()
+        except (ValueError, RuntimeError) as error:
+            raise BundleError(
+                f"{path} does not load in the interpreter ({_first_line(error)}); export the "
+                "captioner again, or upgrade ai-edge-litert."
+            ) from None
+        for name in ("encode", "step"):
+            if name not in signatures:
+                raise BundleError(
+                    f"{path} has no signature {name!r} (it has {', '.join(signatures) or 'none'}); "
+                    "export the captioner again."
+                )
+        encode, step = self._runner("encode"), self._runner("step")
+        inputs, outputs = step.get_input_details(), step.get_output_details()
+        self._check_encode(manifest, encode.get_input_details(), encode.get_output_details())
+        self._check_step(manifest, inputs, outputs)
+        self._plain = self._is_first_subgraph(inputs, outputs)
+        self._rows = 0
+        self._ids_place = inputs["ids"]["index"]
+        self._logits_place = outputs["logits"]["index"]
+        # name, place of the input, place of the output, shape of one row
+        self._state_places = [
+            (
+                tensor.name,
+                inputs[f"state_{tensor.name}"]["index"],
+                outputs[f"next_state_{tensor.name}"]["index"],
+                tensor.shape,
+            )
+            for tensor in manifest.state
+        ]
+
+    def encode(self, image: NDArray[np.uint8]) -> State:
+        """Give the first state of an image, uint8 [height, width, 3]."""
+        try:
+            answer = self._runner("encode")(image=image[None])
+        except (ValueError, RuntimeError) as error:
+            raise self._failed("encode", error) from None
+        return {name: answer[f"state_{name}"] for name in self._names}
+
+    def step(self, ids: NDArray[np.int32], state: State) -> tuple[NDArray[np.float32], State]:
+        """Run one step: ids int32 [rows] and a state to logits float32 [rows, V] and the next."""
+        try:
+            if self._plain:
+                return self._plain_step(ids, state)
+            states = {f"state_{name}": state[name] for name in self._names}
+            answer = self._runner("step")(ids=ids, **states)
+        except (ValueError, RuntimeError) as error:
+            raise self._failed("step", error) from None
+        following = {name: answer[f"next_state_{name}"] for name in self._names}
+        return answer["logits"], following
+
+    def close(self) -> None:
+        """Free the interpreter."""
+        del self._interpreter
+
+    def _runner(self, signature: str) -> Any:
+        # Made for each call (2 microseconds): the plain calls refuse while a runner is alive.
+        return self._interpreter.get_signature_runner(signature)
+
+    def _plain_step(
+        self, ids: NDArray[np.int32], state: State
+    ) -> tuple[NDArray[np.float32], State]:
+        interpreter = self._interpreter
+        rows = len(ids)
+        if rows != self._rows:
+            # Unset while resizing: after a failure the next call must resize again.
+            self._rows = 0
+            interpreter.resize_tensor_input(self._ids_place, [rows])
+            for _, place, _, shape in self._state_places:
+                interpreter.resize_tensor_input(place, [rows, *shape])
+            interpreter.allocate_tensors()
+            self._rows = rows
+        interpreter.set_tensor(self._ids_place, ids)
+        for name, place, _, _ in self._state_places:
+            interpreter.set_tensor(place, state[name])
+        interpreter.invoke()
+        following = {name: interpreter.get_tensor(out) for name, _, out, _ in self._state_places}
+        return interpreter.get_tensor(self._logits_place), following
+
+    def _is_first_subgraph(self, inputs: _Details, outputs: _Details) -> bool:
+        """Tell whether plain calls of the interpreter reach the step, by public calls alone."""
+        return all(
+            sorted((item["index"], item["name"]) for item in first)
+            == sorted((item["index"], item["name"]) for item in of_step.values())
+            for first, of_step in (
+                (self._interpreter.get_input_details(), inputs),
+                (self._interpreter.get_output_details(), outputs),
+            )
+        )
+
+    def _check_encode(self, manifest: Manifest, inputs: _Details, outputs: _Details) -> None:
+        size = (1, manifest.preparation.height, manifest.preparation.width, 3)
+        states = {f"state_{item.name}": ((1, *item.shape), item.dtype) for item in manifest.state}
+        graph = "encode signature"
+        require_tensors(self._path, graph, _shapes(inputs), {"image": (size, "uint8")})
+        require_tensors(self._path, graph, _shapes(outputs), states)
+
+    def _check_step(self, manifest: Manifest, inputs: _Details, outputs: _Details) -> None:
+        takes: dict[str, Tensor] = {"ids": ((None,), "int32")}
+        gives: dict[str, Tensor] = {"logits": ((None, len(manifest.vocabulary)), "float32")}
+        for item in manifest.state:
+            takes[f"state_{item.name}"] = ((None, *item.shape), item.dtype)
+            gives[f"next_state_{item.name}"] = ((None, *item.shape), item.dtype)
+        require_tensors(self._path, "step signature", _shapes(inputs), takes)
+        require_tensors(self._path, "step signature", _shapes(outputs), gives)
+
+    def _failed(self, what: str, error: Exception) -> BundleError:
+        return BundleError(
+            f"{self._path}: the interpreter failed in {what} ({_first_line(error)}); export the "
+            "captioner again."
+        )
+
+
+def _shapes(details: _Details) -> dict[str, Tensor]:
+    return {
+        name: (tuple(int(side) for side in item["shape"]), np.dtype(item["dtype"]).name)
+        for name, item in details.items()
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _interpreter_class() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        try:
+            from tflite_runtime.interpreter import Interpreter
+        except ImportError:
+            raise MissingExtraError(
+                "Unable to find ai-edge-litert; get it with: pip install 'edgecap-runtime[tflite]'"
+            ) from None
+    return Interpreter

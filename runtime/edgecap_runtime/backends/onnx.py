@@ -1,0 +1,127 @@
+"""Runs an .onnx captioner: one graph with an `If` (start | step) in ONE ONNX Runtime session.
+
+Several sessions with threads spin against each other (three times slower was measured), so
+encoder and step share one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import BundleError, MissingExtraError
+from . import require_tensors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..decoding import State
+    from ..manifest import Manifest
+    from . import Tensor
+
+__all__ = ["OnnxBackend"]
+
+_ERRORS_ONLY = 3
+
+
+class OnnxBackend:
+    """A captioner in one ONNX Runtime session; see `Backend`."""
+
+    def __init__(self, path: str, manifest: Manifest, threads: int) -> None:
+        runtime = _onnxruntime()
+        self._path = path
+        self._names = tuple(tensor.name for tensor in manifest.state)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        try:
+            self._session = runtime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's errors share no public base class
+            raise BundleError(
+                f"{path} does not load in ONNX Runtime ({_first_line(error)}); export the "
+                "captioner again, or upgrade onnxruntime."
+            ) from None
+        self._check(manifest)
+        height, width = manifest.preparation.height, manifest.preparation.width
+        # The inputs that the other branch doesn't use: no rows, made once.
+        self._start_feed: dict[str, NDArray[Any]] = {
+            "start": np.array(True),
+            "ids": np.empty((0,), dtype=np.int32),
+        }
+        for tensor in manifest.state:
+            self._start_feed[f"state_{tensor.name}"] = np.empty((0, *tensor.shape), np.float32)
+        self._step_feed: dict[str, NDArray[Any]] = {
+            "start": np.array(False),
+            "image": np.empty((0, height, width, 3), dtype=np.uint8),
+        }
+        self._next_names = [f"next_state_{name}" for name in self._names]
+        self._step_names = ["logits", *self._next_names]
+
+    def encode(self, image: NDArray[np.uint8]) -> State:
+        """Give the first state of an image, uint8 [height, width, 3]."""
+        answer = self._run("start", self._next_names, {**self._start_feed, "image": image[None]})
+        return dict(zip(self._names, answer, strict=True))
+
+    def step(self, ids: NDArray[np.int32], state: State) -> tuple[NDArray[np.float32], State]:
+        """Run one step: ids int32 [rows] and a state to logits float32 [rows, V] and the next."""
+        feed = {**self._step_feed, "ids": ids}
+        for name in self._names:
+            feed[f"state_{name}"] = state[name]
+        logits, *following = self._run("step", self._step_names, feed)
+        return logits, dict(zip(self._names, following, strict=True))
+
+    def close(self) -> None:
+        """Free the session."""
+        del self._session
+
+    def _run(self, what: str, names: list[str], feed: dict[str, NDArray[Any]]) -> Any:
+        try:
+            return self._session.run(names, feed)
+        except Exception as error:  # ONNX Runtime's errors share no public base class
+            raise BundleError(
+                f"{self._path}: ONNX Runtime failed in its {what} branch ({_first_line(error)}); "
+                "export the captioner again."
+            ) from None
+
+    def _check(self, manifest: Manifest) -> None:
+        height, width = manifest.preparation.height, manifest.preparation.width
+        inputs: dict[str, Tensor] = {
+            "start": ((), "tensor(bool)"),
+            "image": ((None, height, width, 3), "tensor(uint8)"),
+            "ids": ((None,), "tensor(int32)"),
+        }
+        outputs: dict[str, Tensor] = {"logits": ((None, len(manifest.vocabulary)), "tensor(float)")}
+        for tensor in manifest.state:
+            inputs[f"state_{tensor.name}"] = ((None, *tensor.shape), "tensor(float)")
+            outputs[f"next_state_{tensor.name}"] = ((None, *tensor.shape), "tensor(float)")
+        require_tensors(self._path, "graph", _shapes(self._session.get_inputs()), inputs)
+        require_tensors(self._path, "graph", _shapes(self._session.get_outputs()), outputs)
+
+
+def _shapes(arguments: Any) -> dict[str, Tensor]:
+    # A dimension that is a name (or unknown) fits any size.
+    return {
+        item.name: (
+            tuple(side if isinstance(side, int) else None for side in item.shape),
+            item.type,
+        )
+        for item in arguments
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingExtraError(
+            "Unable to find onnxruntime; get it with: pip install 'edgecap-runtime[onnx]'"
+        ) from None
+    return onnxruntime

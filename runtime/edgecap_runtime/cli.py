@@ -1,0 +1,253 @@
+"""The command `edgecap-runtime`: caption photographs, and show what a file says of itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .errors import EdgecapError, ImageError, OptionError
+
+if TYPE_CHECKING:
+    from .captioner import Alternative, Caption
+    from .manifest import Manifest
+
+__all__ = ["main"]
+
+_ERROR_STATUS = 2
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_OPTIONS = ("beam", "length_penalty", "min_words", "max_words", "no_repeat_ngram", "n_best")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong command line with one sentence, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(f"{message}; see: {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit status, 2 after `error: <sentence>` on standard error."""
+    try:
+        chosen = _parser().parse_args(arguments)
+        status: int = chosen.run(chosen)
+        sys.stdout.flush()
+        return status
+    except EdgecapError as error:
+        return _complain(error)
+    except BrokenPipeError:
+        # The reader (head, less) has gone: nothing is wrong, and nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(error: EdgecapError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return _ERROR_STATUS
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="edgecap-runtime",
+        description="Caption photographs with a captioner's file (.tflite or .onnx).",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    caption = commands.add_parser(
+        "caption",
+        help="caption photographs",
+        description="Caption photographs, one line each. Options not given are the file's own.",
+    )
+    caption.add_argument("file", metavar="FILE", help="the captioner, a .tflite or .onnx file")
+    caption.add_argument("photos", metavar="PHOTO", nargs="+", help="photographs or folders")
+    whole, number = _reader(int, "a whole number"), _reader(float, "a number")
+    caption.add_argument(
+        "--beam", type=whole("--beam"), metavar="N", help="width of the beam; 1 is greedy"
+    )
+    caption.add_argument(
+        "--length-penalty",
+        type=number("--length-penalty"),
+        metavar="A",
+        help="rank by log probability / length ** A; 0 favours short captions",
+    )
+    caption.add_argument(
+        "--min-words", type=whole("--min-words"), metavar="N", help="fewest words of a caption"
+    )
+    caption.add_argument(
+        "--max-words", type=whole("--max-words"), metavar="N", help="most words of a caption"
+    )
+    caption.add_argument(
+        "--no-repeat-ngram",
+        type=whole("--no-repeat-ngram"),
+        metavar="N",
+        help="never say a sequence of N words twice; 0 allows it",
+    )
+    caption.add_argument(
+        "--n-best", type=whole("--n-best"), metavar="N", help="captions per photograph, <= beam"
+    )
+    caption.add_argument(
+        "--threads",
+        type=whole("--threads"),
+        metavar="N",
+        help="threads of the interpreter (all cores, at most 4)",
+    )
+    caption.add_argument("--json", action="store_true", help="print a JSON list for programs")
+    caption.set_defaults(run=_caption)
+    show = commands.add_parser(
+        "show",
+        help="print what a file says of itself",
+        description="Print all that a captioner's file says of itself; no interpreter is needed.",
+    )
+    show.add_argument("file", metavar="FILE", help="the captioner, a .tflite or .onnx file")
+    show.add_argument("--json", action="store_true", help="print JSON for programs")
+    show.set_defaults(run=_show)
+    return parser
+
+
+def _reader(kind: Callable[[str], Any], meaning: str) -> Callable[[str], Callable[[str], Any]]:
+    def reader(option: str) -> Callable[[str], Any]:
+        def read(text: str) -> Any:
+            try:
+                return kind(text)
+            except ValueError:
+                raise OptionError(f"{option} is {text!r}; give {meaning}.") from None
+
+        return read
+
+    return reader
+
+
+def _caption(chosen: argparse.Namespace) -> int:
+    from PIL import Image
+
+    from .captioner import Captioner
+
+    # Pillow's warning about big pictures: they are captioned, or refused with a sentence.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    photos = list(_photographs(chosen.photos))
+    options = {name: getattr(chosen, name) for name in _OPTIONS}
+    answers: list[dict[str, Any]] = []
+    status = 0
+    with Captioner.load(chosen.file, chosen.threads) as captioner:
+        captioner.manifest.defaults.changed(**options)
+        for photo in photos:
+            try:
+                caption = captioner.caption(photo, **options)
+            except ImageError as error:
+                # One bad photograph doesn't take the others' captions away.
+                status = _complain(error)
+                answers.append({"photo": photo, "error": str(error)})
+                continue
+            answers.append({"photo": photo, **_caption_as_json(caption)})
+            if not chosen.json:
+                for found in (caption, *caption.alternatives):
+                    print(f"{photo}: {found.text}", flush=True)
+    if chosen.json:
+        print(json.dumps(answers, indent=1, ensure_ascii=False))
+    return status
+
+
+def _photographs(given: Sequence[str]) -> Iterator[str]:
+    for path in given:
+        if not os.path.isdir(path):
+            yield path
+            continue
+        try:
+            names = sorted(os.listdir(path))
+        except OSError as error:
+            raise ImageError(
+                f"Unable to read the folder {path} ({error.strerror}); check its permissions."
+            ) from None
+        inside = [name for name in names if name.lower().endswith(_SUFFIXES)]
+        if not inside:
+            raise ImageError(
+                f"The folder {path} holds no photograph; those end in {', '.join(_SUFFIXES)}."
+            )
+        for name in inside:
+            yield os.path.join(path, name)
+
+
+def _caption_as_json(caption: Caption) -> dict[str, Any]:
+    timings = {**asdict(caption.timings), "per_step": caption.timings.per_step}
+    return {
+        **_alternative_as_json(caption),
+        "timings_ms": {
+            name: value if name == "steps" else round(value, 3) for name, value in timings.items()
+        },
+        "alternatives": [_alternative_as_json(other) for other in caption.alternatives],
+    }
+
+
+def _alternative_as_json(found: Alternative) -> dict[str, Any]:
+    return {
+        "text": found.text,
+        "words": list(found.words),
+        "ids": list(found.ids),
+        "log_probability": found.log_probability,
+        "score": found.score,
+    }
+
+
+def _show(chosen: argparse.Namespace) -> int:
+    from .bundle import read_manifest
+
+    manifest = read_manifest(chosen.file)
+    if chosen.json:
+        print(json.dumps(asdict(manifest), indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(_lines(chosen.file, manifest)))
+    return 0
+
+
+def _lines(path: str, manifest: Manifest) -> Iterator[str]:
+    vocabulary = manifest.vocabulary
+    roles: dict[str, int | None] = {
+        "start": vocabulary.start_id,
+        "end": vocabulary.end_id,
+        "padding": vocabulary.padding_id,
+        "unknown": vocabulary.unknown_id,
+    }
+    never = [f"{vocabulary.words[item]} ({item})" for item in vocabulary.never_said]
+    facts: dict[str, Any] = {
+        "file": f"{path} ({os.path.getsize(path) / 1e6:.1f} MB)",
+        "name": manifest.name,
+        "format version": manifest.format_version,
+        "kind": manifest.kind,
+        "encoder": manifest.encoder,
+        "decoder": manifest.decoder,
+        "recipe": manifest.recipe,
+        "created": manifest.created,
+        "preparation": asdict(manifest.preparation),
+        "vocabulary": {
+            "words": len(vocabulary),
+            **{
+                role: "none" if place is None else f"{vocabulary.words[place]} ({place})"
+                for role, place in roles.items()
+            },
+            "never said": ", ".join(never) or "none",
+            "attached to the word before": " ".join(vocabulary.attach_left) or "none",
+        },
+        "state": {item.name: f"{item.dtype} {list(item.shape)}" for item in manifest.state},
+        "decoding defaults": asdict(manifest.defaults),
+        "made from": dict(manifest.source) or "not said",
+        "parity": "not checked" if manifest.parity is None else dict(manifest.parity),
+    }
+    yield from _outline(facts, 0)
+
+
+def _outline(facts: dict[str, Any], depth: int) -> Iterator[str]:
+    for name, value in facts.items():
+        head = f"{'  ' * depth}{name}:"
+        if isinstance(value, dict):
+            yield head
+            yield from _outline(value, depth + 1)
+        elif isinstance(value, list):
+            yield f"{head} {json.dumps(value, ensure_ascii=False)}"
+        else:
+            yield f"{head} {value}"

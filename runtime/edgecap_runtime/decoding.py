@@ -1,0 +1,258 @@
+"""Greedy and beam search over a decoder step.
+
+Log probabilities are the model's own: log-softmax over the WHOLE vocabulary first, then the
+filters forbid words, so a forbidden word's probability is not given to the others. A hypothesis
+of n tokens (its words, and the end token unless it was cut at `max_words`) with log probability L
+has the score L / n ** length_penalty (length normalisation as in Wu et al. 2016, section 7, with
+the plain power as denominator).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from .errors import BundleError
+from .filters import MinimumLength, NeverSaid, NoRepeatNgram
+from .options import DecodingOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .filters import LogitFilter
+    from .vocabulary import Vocabulary
+
+__all__ = ["DecodingOptions", "Hypothesis", "State", "Step", "decode", "greedy_words"]
+
+State: TypeAlias = "Mapping[str, NDArray[np.float32]]"
+"""The decoder's memory: per name a float32 array [rows, ...]."""
+
+Step: TypeAlias = "Callable[[NDArray[np.int32], State], tuple[NDArray[np.float32], State]]"
+"""One decoder step: ids int32 [rows] and a state to logits float32 [rows, V] and the next state."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A caption as word ids, with what the model thinks of it."""
+
+    ids: tuple[int, ...]
+    """The words' ids, without start and end."""
+    log_probability: float
+    """Sum of the natural log probabilities of its tokens."""
+    score: float
+    """`log_probability` / length ** length_penalty."""
+    ended: bool
+    """Whether the end token was chosen; False where the caption was cut at `max_words`."""
+
+
+class Scorer:
+    """Runs the step and turns logits into the next tokens worth looking at."""
+
+    def __init__(self, step: Step, vocabulary: Vocabulary, options: DecodingOptions) -> None:
+        self._step = step
+        self._words = len(vocabulary)
+        self._filters: list[LogitFilter] = [NeverSaid(vocabulary)]
+        if options.min_words:
+            self._filters.append(MinimumLength(vocabulary.end_id, options.min_words))
+        if options.no_repeat_ngram:
+            self._filters.append(NoRepeatNgram(options.no_repeat_ngram))
+
+    def best(self, token: int, state: State, prefix: tuple[int, ...]) -> tuple[int, float, State]:
+        """Run one step for one row; give the likeliest token, its log probability, the state.
+
+        The same numbers as `candidates` with a count of 1, with fewer array operations.
+        """
+        ids = np.array([token], dtype=np.int32)
+        logits, normalizers, state = self._allowed_logits(ids, state, (prefix,))
+        chosen = int(logits.argmax())
+        return chosen, min(float(logits[0, chosen]) - normalizers[0], 0.0), state
+
+    def candidates(
+        self,
+        ids: NDArray[np.int32],
+        state: State,
+        prefixes: Sequence[tuple[int, ...]],
+        count: int,
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64], State]:
+        """Run one step; give each row's `count` likeliest tokens that the filters allow.
+
+        ids: int32 [n], of which the first `len(prefixes)` rows matter; the rest is padding.
+        Returns tokens [rows, count], their log probabilities float64 [rows, count] (minus
+        infinity where fewer are allowed), both likeliest first, lower id first among equals,
+        and the next state [n, ...]. Raises `BundleError` if the answer is not finite.
+        """
+        logits, normalizers, state = self._allowed_logits(ids, state, prefixes)
+        tokens = likeliest(logits, count)
+        chosen = logits[np.arange(len(logits))[:, None], tokens].astype(np.float64)
+        # Rounding may lift a probability of nearly 1 above it, and the beam's bound needs <= 0.
+        return tokens, np.minimum(chosen - np.array(normalizers)[:, None], 0.0), state
+
+    def _allowed_logits(
+        self, ids: NDArray[np.int32], state: State, prefixes: Sequence[tuple[int, ...]]
+    ) -> tuple[NDArray[np.float32], list[float], State]:
+        answer, state = self._step(ids, state)
+        if answer.shape != (len(ids), self._words):
+            raise BundleError(
+                f"The decoder step answers {list(answer.shape)} where [{len(ids)}, {self._words}] "
+                "belongs (rows, words of the vocabulary); export the captioner again."
+            )
+        logits = np.array(answer[: len(prefixes)], dtype=np.float32)
+        normalizers = log_normalizers(logits)
+        for rule in self._filters:
+            rule.apply(logits, prefixes)
+        return logits, normalizers, state
+
+
+def log_normalizers(logits: NDArray[np.float32]) -> list[float]:
+    """Give log(sum(exp(logits))) of each row of [rows, V].
+
+    Raises `BundleError` where a row's largest logit is not finite (any NaN makes it so).
+    """
+    largest = logits.max(axis=1, keepdims=True)
+    tops: list[float] = largest[:, 0].tolist()
+    if not all(map(math.isfinite, tops)):
+        raise BundleError(
+            "The decoder step answers with numbers that are not finite; export the captioner "
+            "again and look at its parity report."
+        )
+    shifted = logits - largest
+    sums = np.exp(shifted, out=shifted).sum(axis=1)
+    return [top + math.log(total) for top, total in zip(tops, sums.tolist(), strict=True)]
+
+
+def likeliest(logits: NDArray[np.float32], count: int) -> NDArray[np.intp]:
+    """Give each row's `count` largest places, falling, lower place first among equals."""
+    count = min(count, logits.shape[1])
+    places: NDArray[np.intp]
+    if count == 1:
+        places = logits.argmax(axis=1)[:, None]
+        return places
+    # Partition alone picks any of several equals at its edge, so all that reach the edge stay in.
+    edge = np.partition(logits, -count, axis=1)[:, -count]
+    places = np.empty((len(logits), count), dtype=np.intp)
+    for row, (values, least) in enumerate(zip(logits, edge, strict=True)):
+        reach = np.flatnonzero(values >= least)
+        places[row] = reach[np.argsort(-values[reach], kind="stable")[:count]]
+    return places
+
+
+def decode(
+    step: Step, state: State, vocabulary: Vocabulary, options: DecodingOptions
+) -> list[Hypothesis]:
+    """Search captions from a first state of one row; the best comes first.
+
+    Gives `options.n_best` hypotheses, or fewer where the search finds fewer. A beam of 1 is
+    greedy search. Raises `BundleError` where the step's answer doesn't fit the vocabulary.
+    """
+    if options.beam == 1:
+        return [_greedy(step, state, vocabulary, options)]
+    return _beam(step, state, vocabulary, options)
+
+
+def greedy_words(
+    step: Step, state: State, vocabulary: Vocabulary, options: DecodingOptions
+) -> Iterator[str]:
+    """Yield the words of greedy search, each as soon as its step is done."""
+    for token, _ in _greedy_tokens(step, state, vocabulary, options):
+        if token != vocabulary.end_id:
+            yield vocabulary.words[token]
+
+
+def _greedy_tokens(
+    step: Step, state: State, vocabulary: Vocabulary, options: DecodingOptions
+) -> Iterator[tuple[int, float]]:
+    """Yield tokens, the end token included, with their log probabilities."""
+    scorer = Scorer(step, vocabulary, options)
+    prefix: tuple[int, ...] = ()
+    token = vocabulary.start_id
+    while len(prefix) < options.max_words:
+        token, log_probability, state = scorer.best(token, state, prefix)
+        if log_probability == -np.inf:
+            return
+        yield token, log_probability
+        if token == vocabulary.end_id:
+            return
+        prefix += (token,)
+
+
+def _greedy(
+    step: Step, state: State, vocabulary: Vocabulary, options: DecodingOptions
+) -> Hypothesis:
+    ids: list[int] = []
+    total = 0.0
+    ended = False
+    for token, log_probability in _greedy_tokens(step, state, vocabulary, options):
+        total += log_probability
+        ended = token == vocabulary.end_id
+        if not ended:
+            ids.append(token)
+    return _hypothesis(tuple(ids), total, ended, options)
+
+
+def _hypothesis(
+    ids: tuple[int, ...], log_probability: float, ended: bool, options: DecodingOptions
+) -> Hypothesis:
+    length = max(1, len(ids) + ended)
+    return Hypothesis(ids, log_probability, log_probability / length**options.length_penalty, ended)
+
+
+def _beam(
+    step: Step, state: State, vocabulary: Vocabulary, options: DecodingOptions
+) -> list[Hypothesis]:
+    """Search with a beam: at each step the `beam` likeliest continuations of all live rows stay.
+
+    Those that chose the end token leave the beam and compete by score. The search ends when no
+    live hypothesis can reach a better score than the kept ones: probabilities only fall, and no
+    caption is longer than `max_words` tokens, so L / max_words ** length_penalty bounds it.
+    """
+    scorer = Scorer(step, vocabulary, options)
+    finished: list[Hypothesis] = []
+    prefixes: list[tuple[int, ...]] = [()]
+    totals = np.zeros(1)
+    ids = np.array([vocabulary.start_id], dtype=np.int32)
+    longest = options.max_words**options.length_penalty
+    for _ in range(options.max_words):
+        tokens, log_probabilities, state = scorer.candidates(ids, state, prefixes, options.beam)
+        candidates = (totals[:, None] + log_probabilities).ravel()
+        # Stable: among equals the earlier parent, then the lower id (rows are sorted so).
+        order = np.argsort(-candidates, kind="stable")[: options.beam]
+        parents: list[int] = []
+        live: list[tuple[int, ...]] = []
+        live_totals: list[float] = []
+        for place in order:
+            parent, column = divmod(int(place), tokens.shape[1])
+            token, total = int(tokens[parent, column]), float(candidates[place])
+            if total == -np.inf:
+                break
+            if token == vocabulary.end_id:
+                finished.append(_hypothesis(prefixes[parent], total, True, options))
+            else:
+                parents.append(parent)
+                live.append((*prefixes[parent], token))
+                live_totals.append(total)
+        finished = sorted(finished, key=_falling_score)[: options.n_best]
+        if not live:
+            break
+        prefixes, totals = live, np.array(live_totals)
+        if len(finished) == options.n_best and live_totals[0] / longest <= finished[-1].score:
+            break
+        # Rows of finished hypotheses are filled up, for an interpreter pays for a new row count.
+        rows = parents + [parents[0]] * (options.beam - len(parents))
+        state = {name: array[rows] for name, array in state.items()}
+        ids = np.array([prefix[-1] for prefix in live], dtype=np.int32)
+        ids = np.concatenate([ids, np.full(len(rows) - len(ids), ids[0], dtype=np.int32)])
+    cut = [
+        _hypothesis(prefix, float(total), False, options)
+        for prefix, total in zip(prefixes, totals, strict=True)
+        # Where the filters forbid every word there is no end either: better cut than nothing.
+        if len(prefix) == options.max_words or not finished
+    ]
+    return sorted([*finished, *cut], key=_falling_score)[: options.n_best]
+
+
+def _falling_score(hypothesis: Hypothesis) -> float:
+    return -hypothesis.score

@@ -1,0 +1,230 @@
+"""All that a captioner's file says of itself, and how that is written into entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .errors import BundleError, OptionError
+from .jsonfields import Fields, loads_object
+from .options import DecodingOptions
+from .preparation import Preparation
+from .vocabulary import Vocabulary
+
+__all__ = ["ENTRY_NAMES", "FORMAT_VERSION", "KINDS", "Manifest", "StateTensor"]
+
+FORMAT_VERSION = "1.0"
+"""The version written; files of another major version are refused."""
+
+KINDS = ("step",)
+"""Kinds of decoder graphs that this runtime runs."""
+
+MANIFEST_ENTRY = "edgecap.json"
+VOCABULARY_ENTRY = "vocabulary.txt"
+PARITY_ENTRY = "parity.json"
+ENTRY_NAMES = (MANIFEST_ENTRY, VOCABULARY_ENTRY, PARITY_ENTRY)
+"""The entries that a file of edgecap has; the parity report may be missing."""
+
+
+@dataclass(frozen=True)
+class StateTensor:
+    """One tensor of the decoder's state; in the graph `state_<name>` and `next_state_<name>`."""
+
+    name: str
+    """Name without its prefix, for example "h0"."""
+    shape: tuple[int, ...]
+    """Shape of one row (the tensor is [rows, *shape])."""
+    dtype: str = "float32"
+    """Element type; float32 is the only one."""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise BundleError(f"The state tensor's name is {self.name!r}; give letters and digits.")
+        if not self.shape or any(side < 1 for side in self.shape):
+            raise BundleError(
+                f"The state tensor {self.name} has the shape {list(self.shape)}; give at least one "
+                "side, each of 1 or more."
+            )
+        if self.dtype != "float32":
+            raise BundleError(
+                f"The state tensor {self.name} is {self.dtype!r}; float32 is the only legal type."
+            )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that a captioner's file says of itself; raises `BundleError` on illegal values."""
+
+    name: str
+    """The captioner's name, for people."""
+    encoder: str
+    """The encoder's name, for example "mobilenet"."""
+    decoder: str
+    """The decoder's name, for example "lstm"."""
+    recipe: str
+    """Name of the quantization recipe, for example "float32"."""
+    preparation: Preparation
+    """How photographs are prepared."""
+    vocabulary: Vocabulary
+    """The words and their roles."""
+    state: tuple[StateTensor, ...]
+    """The tensors that the decoder carries from word to word."""
+    created: str
+    """Date of the export, ISO 8601."""
+    defaults: DecodingOptions = field(default_factory=DecodingOptions)
+    """Decoding options where the caller gives none."""
+    kind: str = "step"
+    """What the decoder's graph is; `step`: one word and a state in, logits and a state out."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """What it was made from: hash of the weights, tool versions, training data, licence ..."""
+    parity: Mapping[str, Any] | None = None
+    """The export's comparison with Keras; None where none was made."""
+    format_version: str = FORMAT_VERSION
+    """Version of the format, "major.minor"."""
+
+    def __post_init__(self) -> None:
+        _check_version(self.format_version)
+        if self.kind not in KINDS:
+            raise BundleError(
+                f"The file's decoder is of kind {self.kind!r}, and this edgecap-runtime runs "
+                f"{', '.join(KINDS)}; upgrade it with: pip install --upgrade edgecap-runtime"
+            )
+        if not self.state:
+            raise BundleError("The file names no state tensor; a step decoder carries at least 1.")
+
+    def to_entries(self) -> dict[str, bytes]:
+        """Write as named entries: `edgecap.json`, `vocabulary.txt` and, if any, `parity.json`."""
+        roles = asdict(self.vocabulary)
+        words = roles.pop("words")
+        head = {
+            "format_version": self.format_version,
+            "name": self.name,
+            "kind": self.kind,
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "recipe": self.recipe,
+            "created": self.created,
+            "preparation": asdict(self.preparation),
+            "vocabulary": {"size": len(words), **roles},
+            "state": [asdict(tensor) for tensor in self.state],
+            "defaults": asdict(self.defaults),
+            "source": dict(self.source),
+        }
+        entries: dict[str, bytes] = {}
+        if self.parity is not None:
+            entries[PARITY_ENTRY] = _json(dict(self.parity))
+        entries[VOCABULARY_ENTRY] = "".join(f"{word}\n" for word in words).encode("utf-8")
+        # Last, so that a file that was cut between two entries lacks it and is refused.
+        entries[MANIFEST_ENTRY] = _json(head)
+        return entries
+
+    @classmethod
+    def from_entries(cls, entries: Mapping[str, bytes]) -> Manifest:
+        """Read what `to_entries` wrote; keys that this version doesn't know are ignored.
+
+        Raises `BundleError` for what is missing, of a newer major version or contradictory.
+        """
+        for entry in (MANIFEST_ENTRY, VOCABULARY_ENTRY):
+            if entry not in entries:
+                raise BundleError(
+                    f"The file holds no {entry}, so it is no captioner of edgecap; make one with: "
+                    "edgecap export"
+                )
+        head = loads_object(MANIFEST_ENTRY, entries[MANIFEST_ENTRY])
+        version = head.text("format_version")
+        _check_version(version)
+        parity = entries.get(PARITY_ENTRY)
+        try:
+            return cls(
+                format_version=version,
+                name=head.text("name"),
+                kind=head.text("kind"),
+                encoder=head.text("encoder"),
+                decoder=head.text("decoder"),
+                recipe=head.text("recipe"),
+                created=head.text("created"),
+                preparation=_preparation(head.fields("preparation")),
+                vocabulary=_vocabulary(head.fields("vocabulary"), entries[VOCABULARY_ENTRY]),
+                state=tuple(
+                    StateTensor(item.text("name"), item.integers("shape"), item.text("dtype"))
+                    for item in head.list_of_fields("state")
+                ),
+                defaults=_defaults(head.fields("defaults")),
+                source=head.raw("source"),
+                parity=None if parity is None else loads_object(PARITY_ENTRY, parity).all(),
+            )
+        except OptionError as error:
+            raise BundleError(f"The file contradicts itself: {error}") from None
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8")
+
+
+def _check_version(version: str) -> None:
+    own = FORMAT_VERSION.partition(".")[0]
+    major, dot, minor = version.partition(".")
+    if not (major.isdecimal() and dot and minor.isdecimal()):
+        raise BundleError(
+            f"The file's format version is {version!r} where one like {FORMAT_VERSION} belongs; "
+            "export the captioner again."
+        )
+    if int(major) > int(own):
+        raise BundleError(
+            f"The file has format version {version}, and this edgecap-runtime reads {own}.x; "
+            "upgrade it with: pip install --upgrade edgecap-runtime"
+        )
+    if int(major) < int(own):
+        raise BundleError(
+            f"The file has format version {version}, older than the {own}.x that this "
+            "edgecap-runtime reads; export the captioner again."
+        )
+
+
+def _preparation(item: Fields) -> Preparation:
+    return Preparation(
+        height=item.integer("height"),
+        width=item.integer("width"),
+        fit=item.text("fit"),
+        resampling=item.text("resampling"),
+        channels=item.text("channels"),
+        scaling=item.text("scaling"),
+    )
+
+
+def _defaults(item: Fields) -> DecodingOptions:
+    return DecodingOptions(
+        beam=item.integer("beam"),
+        length_penalty=item.number("length_penalty"),
+        min_words=item.integer("min_words"),
+        max_words=item.integer("max_words"),
+        no_repeat_ngram=item.integer("no_repeat_ngram"),
+        n_best=item.integer("n_best"),
+    )
+
+
+def _vocabulary(item: Fields, text: bytes) -> Vocabulary:
+    try:
+        lines = text.decode("utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise BundleError(
+            f"{VOCABULARY_ENTRY} in the file is no UTF-8 ({error}); export the captioner again."
+        ) from None
+    words = lines[:-1] if lines[-1] == "" else lines
+    if len(words) != item.integer("size"):
+        raise BundleError(
+            f"The file's vocabulary has {len(words)} words, but {MANIFEST_ENTRY} says "
+            f"{item.integer('size')}; export the captioner again."
+        )
+    return Vocabulary(
+        words=tuple(words),
+        start_id=item.integer("start_id"),
+        end_id=item.integer("end_id"),
+        padding_id=item.optional_integer("padding_id"),
+        unknown_id=item.optional_integer("unknown_id"),
+        never_said=item.integers("never_said"),
+        attach_left=item.texts("attach_left"),
+    )

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from tiny import WIDTH, tiny_manifest, tiny_vocabulary
+
+from edgecap_runtime.decoding import DecodingOptions
+from edgecap_runtime.errors import BundleError
+from edgecap_runtime.manifest import Manifest, StateTensor
+from edgecap_runtime.preparation import Preparation
+from edgecap_runtime.vocabulary import Vocabulary
+
+
+def changed(entries: dict[str, bytes], **changes: object) -> dict[str, bytes]:
+    """Change fields of edgecap.json; a dotted name reaches inside, `...` takes the field away."""
+    head = json.loads(entries["edgecap.json"])
+    for name, value in changes.items():
+        *outer, last = name.split("__")
+        inside = head
+        for step in outer:
+            inside = inside[step]
+        if value is ...:
+            del inside[last]
+        else:
+            inside[last] = value
+    return {**entries, "edgecap.json": json.dumps(head).encode()}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        tiny_manifest(),
+        tiny_manifest(parity=None, source={}),
+        tiny_manifest(
+            preparation=Preparation(96, 128, "crop", "lanczos"),
+            defaults=DecodingOptions(5, 1.0, 2, 30, 3, 4),
+            state=(StateTensor("h0", (4,)), StateTensor("grid", (7, 7, 3))),
+        ),
+        tiny_manifest(
+            vocabulary=Vocabulary(("<s>", "</s>", "été", "犬"), start_id=0, end_id=1),
+            name="mit Umlaut: ä",
+        ),
+    ],
+    ids=["all", "no parity", "other values", "unicode"],
+)
+def test_round_trip(manifest: Manifest) -> None:
+    assert Manifest.from_entries(manifest.to_entries()) == manifest
+
+
+def test_the_entries_are_readable_by_eye() -> None:
+    entries = tiny_manifest().to_entries()
+    assert entries["vocabulary.txt"].decode().splitlines()[5] == "dog"
+    assert json.loads(entries["edgecap.json"])["format_version"] == "1.0"
+    assert json.loads(entries["parity.json"])["verdict"] == "checked on 0"
+
+
+def test_line_separators_other_than_newline_stay_inside_words() -> None:
+    # str.splitlines would break a word at these; none is white space to str.isspace.
+    vocabulary = Vocabulary(("<s>", "</s>", "a\u200bb"), start_id=0, end_id=1)
+    manifest = tiny_manifest(vocabulary=vocabulary)
+    assert Manifest.from_entries(manifest.to_entries()).vocabulary == vocabulary
+
+
+def test_unknown_keys_and_a_newer_minor_version_are_read() -> None:
+    entries = changed(tiny_manifest().to_entries(), format_version="1.7", mood="good")
+    entries["later.json"] = b"{}"
+    read = Manifest.from_entries(entries)
+    assert read.format_version == "1.7"
+    assert read.vocabulary == tiny_vocabulary()
+
+
+def test_a_newer_major_version_says_what_to_upgrade() -> None:
+    # Fields of version 2 may be missing or of another kind: the version is looked at first.
+    with pytest.raises(BundleError, match=r"version 2\.0.*pip install --upgrade edgecap-runtime"):
+        Manifest.from_entries(
+            changed(tiny_manifest().to_entries(), format_version="2.0", name=..., state=3)
+        )
+
+
+def test_an_unknown_kind_says_what_to_upgrade() -> None:
+    with pytest.raises(BundleError, match=r"'prefix'.*upgrade"):
+        Manifest.from_entries(changed(tiny_manifest().to_entries(), kind="prefix"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"format_version": "0.9"}, "older"),
+        ({"format_version": "one"}, "'one'"),
+        ({"format_version": 1.0}, "format_version = 1.0"),
+        ({"name": ...}, "'name'"),
+        ({"encoder": 4}, "encoder = 4"),
+        ({"preparation": []}, "preparation"),
+        ({"preparation__height": "8"}, "height"),
+        ({"preparation__resampling": "cubic"}, "'cubic'"),
+        ({"preparation__height": True}, "height = True"),
+        ({"defaults__beam": 0}, "beam is 0"),
+        ({"defaults__length_penalty": None}, "length_penalty"),
+        ({"vocabulary__size": 11}, "12 words.*says 11"),
+        ({"vocabulary__start_id": 12}, "start_id 12"),
+        ({"vocabulary__never_said": [0, "1"]}, "never_said"),
+        ({"vocabulary__attach_left": [1]}, "attach_left"),
+        ({"state": []}, "no state tensor"),
+        ({"state": [{"name": "h", "shape": [0], "dtype": "float32"}]}, r"\[0\]"),
+        ({"state": [{"name": "h", "shape": [6], "dtype": "int8"}]}, "int8"),
+        ({"state": [{"name": "h h", "shape": [6], "dtype": "float32"}]}, "'h h'"),
+        ({"state": ["h"]}, "state"),
+        ({"source": None}, "source"),
+    ],
+    ids=str,
+)
+def test_contradictions_are_refused(changes: dict[str, object], what: str) -> None:
+    with pytest.raises(BundleError, match=what):
+        Manifest.from_entries(changed(tiny_manifest().to_entries(), **changes))
+
+
+@pytest.mark.parametrize(
+    ("entry", "content"),
+    [
+        ("edgecap.json", None),
+        ("vocabulary.txt", None),
+        ("edgecap.json", b"{"),
+        ("edgecap.json", b"[]"),
+        ("edgecap.json", b"\xff\xfe"),
+        ("vocabulary.txt", b"\xff\xfe\n"),
+        ("vocabulary.txt", b""),
+        ("parity.json", b"nothing"),
+    ],
+    ids=str,
+)
+def test_broken_entries_are_named(entry: str, content: bytes | None) -> None:
+    entries = tiny_manifest().to_entries()
+    if content is None:
+        del entries[entry]
+    else:
+        entries[entry] = content
+    with pytest.raises(BundleError, match=entry.replace("vocabulary.txt", "vocabulary")):
+        Manifest.from_entries(entries)
+
+
+def test_padding_and_unknown_may_be_missing() -> None:
+    entries = changed(
+        tiny_manifest().to_entries(), vocabulary__padding_id=None, vocabulary__unknown_id=...
+    )
+    vocabulary = Manifest.from_entries(entries).vocabulary
+    assert vocabulary.padding_id is None
+    assert vocabulary.unknown_id is None
+
+
+def test_the_state_has_a_width() -> None:
+    assert tiny_manifest().state == (StateTensor("h", (WIDTH,)),)
