@@ -1,0 +1,29 @@
+"""Exports trained Keras captioners as one .tflite or .onnx file, proven against Keras."""
+
+from __future__ import annotations
+
+from edgecap_export.errors import ExportError, ParityError
+from edgecap_export.exporting import ExportReport, export
+from edgecap_export.formats import format_suffixes, register_format
+from edgecap_export.parity import Parity
+from edgecap_export.prover import Prover
+from edgecap_export.recipes import Gate, Recipe, recipe_named, recipe_names, register_recipe
+from edgecap_export.source import CaptionerSource, StepDecoder
+
+__all__ = [
+    "CaptionerSource",
+    "ExportError",
+    "ExportReport",
+    "Gate",
+    "Parity",
+    "ParityError",
+    "Prover",
+    "Recipe",
+    "StepDecoder",
+    "export",
+    "format_suffixes",
+    "recipe_named",
+    "recipe_names",
+    "register_format",
+    "register_recipe",
+]

@@ -1,0 +1,199 @@
+"""From a captioner in memory to one proven file."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edgecap_export.errors import ParityError
+from edgecap_export.formats import Progress, silent, writer_for
+from edgecap_export.inspection import Inspection, check
+from edgecap_export.parity import Parity, References, Scorer, compare
+from edgecap_export.prover import Prover
+from edgecap_export.recipes import Recipe, recipe_named
+from edgecap_export.source import CaptionerSource
+from edgecap_export.step_graph import build_graph
+from edgecap_runtime.bundle import write_bundle
+from edgecap_runtime.errors import EdgecapError, OptionError
+from edgecap_runtime.manifest import Manifest, StateTensor
+
+__all__ = ["ExportReport", "export"]
+
+_TOOLS = (
+    "edgecap",
+    "keras",
+    "tensorflow",
+    "ai-edge-quantizer",
+    "ai-edge-litert",
+    "tf2onnx",
+    "onnx",
+    "onnxruntime",
+)
+_NAMED_DIFFERENCES = 3
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What an export wrote."""
+
+    path: Path
+    """The file."""
+    format: str
+    """"TFLite" or "ONNX"."""
+    recipe: str
+    """The recipe's name."""
+    size: int
+    """Bytes of the file, manifest included."""
+    inspection: Inspection
+    """Operators, and weights by part and type."""
+    parity: Parity
+    """The comparison with Keras."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as what JSON can hold."""
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "recipe": self.recipe,
+            "size": self.size,
+            "inspection": self.inspection.to_dict(),
+            "parity": self.parity.to_dict(),
+        }
+
+
+def export(
+    source: CaptionerSource,
+    path: str | os.PathLike[str],
+    *,
+    recipe: str | Recipe = "float32",
+    images: Sequence[Any] | None = None,
+    references: References | None = None,
+    scorer: Scorer | None = None,
+    gate: bool = True,
+    progress: Progress | None = None,
+    prover: Prover | None = None,
+) -> ExportReport:
+    """Write a captioner as one file and prove that it says what the Keras model says.
+
+    Args:
+        source: the captioner.
+        path: the file to write; its ending chooses the format (.tflite or .onnx).
+        recipe: name of a recipe, or one of your own, on what becomes of the weights.
+        images: photographs (paths, bytes, Pillow images or uint8 arrays) to compare on; 100 or
+            more prove the file. Without any, a few generated pictures stand in, and only the log
+            probabilities are held to the gate.
+        references: for each image its reference captions as words, for the scorer.
+        scorer: scores the file's captions beside Keras' ones; see `parity.Scorer`.
+        gate: whether a file below the recipe's gate is refused; if not, it is written and its
+            report says "failed".
+        progress: told of progress (stage, done, total).
+        prover: the Keras side of the comparison from `Prover(source, images)`, to be used for
+            several exports; `images` is then left out.
+
+    Returns:
+        What was written. The report on parity is in the file as well.
+
+    Raises:
+        OptionError: an unknown ending or recipe, or options that contradict each other.
+        ExportError: this captioner can't be converted, or the file is not what the recipe says.
+        ParityError: the file says something else than Keras; nothing is left at `path`.
+        EdgecapError: `path` can't be written. Whatever stood there stays after any error.
+    """
+    tell = progress or silent
+    target = Path(path)
+    writer = writer_for(target)
+    chosen = recipe if isinstance(recipe, Recipe) else recipe_named(recipe)
+    if prover is not None and (prover.source is not source or images is not None):
+        raise OptionError(
+            "A prover was made for one source and its images; give it with that source and "
+            "without images."
+        )
+    given = images if prover is None else prover.pictures.names
+    count = 0 if given is None else len(given)
+    if references is not None and len(references) != count:
+        raise OptionError(
+            f"There are references for {len(references)} images but {count} images; give one list "
+            "of references per image."
+        )
+    suffix = target.suffix.lower()
+    with ExitStack() as stack:
+        with _writing(target):
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "it is a folder")
+            # Beside the target: a rename within one file system is all or nothing.
+            beside = tempfile.TemporaryDirectory(
+                prefix=f".{target.name}.", suffix=".partial", dir=target.parent
+            )
+        folder = Path(stack.enter_context(beside))
+        model_file, packed = folder / f"model{suffix}", folder / f"packed{suffix}"
+        graph = build_graph(source, chosen)
+        with _writing(target):
+            writer.write(graph, chosen, model_file, tell)
+        inspection = writer.inspect(model_file)
+        check(inspection, chosen)
+        manifest = _manifest(source, chosen)
+        write_bundle(model_file, manifest, packed)
+        prover = prover or Prover(source, images, progress)
+        parity = compare(packed, prover, chosen.gate, tell, scorer, references)
+        if gate and not parity.passed:
+            raise ParityError(_refusal(target, parity), parity)
+        write_bundle(model_file, replace(manifest, parity=parity.to_dict()), packed)
+        with _writing(target):
+            os.replace(packed, target)
+    size = target.stat().st_size
+    return ExportReport(target, writer.name, chosen.name, size, inspection, parity)
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """Turn what goes wrong on the disk into one sentence."""
+    try:
+        yield
+    except OSError as problem:
+        raise EdgecapError(
+            f"Unable to write {str(target)!r} ({problem.strerror or problem}); choose a folder "
+            "that exists, is yours to write to and has space left."
+        ) from problem
+
+
+def _manifest(source: CaptionerSource, recipe: Recipe) -> Manifest:
+    tools = {}
+    for name in _TOOLS:
+        try:
+            tools[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return Manifest(
+        name=source.name,
+        encoder=source.encoder_name,
+        decoder=source.decoder.name,
+        recipe=recipe.name,
+        preparation=source.preparation,
+        vocabulary=source.vocabulary,
+        state=tuple(
+            StateTensor(name, (int(width),)) for name, width in source.decoder.state_spec.items()
+        ),
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        defaults=source.defaults,
+        source={**source.provenance, "tools": tools},
+    )
+
+
+def _refusal(target: Path, parity: Parity) -> str:
+    names = list(dict.fromkeys(item.image for item in parity.differences))
+    shown = ", ".join(names[:_NAMED_DIFFERENCES])
+    more = len(names) - _NAMED_DIFFERENCES
+    where = f"; images that differ: {shown}" if names else ""
+    where += f" and {more} more" if more > 0 else ""
+    return (
+        f"{target.name} does not say what the Keras model says: {'; '.join(parity.failures)}"
+        f"{where}; nothing was written: choose another recipe, such as float32."
+    )

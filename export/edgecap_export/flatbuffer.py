@@ -1,0 +1,254 @@
+"""Rewriting .tflite files through the flatbuffer object API.
+
+What converter and quantizer leave is put right here: data outside the flatbuffer, operator
+versions that are too low, names that two graphs share, the order of the graphs, row counts that
+LiteRT.js refuses. A written file's answers are compared with Keras afterwards (`parity`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgecap_export.errors import ExportError
+from edgecap_export.graph_view import Constant, GraphView, Node
+
+__all__ = [
+    "drop_row_signatures",
+    "fully_connected",
+    "name_apart",
+    "operators",
+    "put_first",
+    "raise_versions",
+    "read",
+    "share_buffers",
+    "view",
+    "write",
+]
+
+_OPS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
+_TYPES = {
+    code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
+}
+# Loops, branches and variables: a step that is built from cells needs none, some delegates and
+# browsers run none, and their presence means that a layer was traced where a cell belongs.
+_FORBIDDEN = {
+    "ASSIGN_VARIABLE",
+    "CALL",
+    "CALL_ONCE",
+    "IF",
+    "READ_VARIABLE",
+    "VAR_HANDLE",
+    "WHILE",
+}
+_ALIGNMENT = 16
+_PER_CHANNEL_DYNAMIC = 12
+_DYNAMIC = 3
+_DYNAMIC_ASYMMETRIC = 9
+
+
+def read(data: bytes | bytearray) -> Any:
+    """Read a model as an object tree (`ModelT`), its tensors' data inside.
+
+    ai-edge-quantizer writes data behind the flatbuffer and refers to it by offset and size, which
+    the object API would lose.
+    """
+    model = schema.ModelT.InitFromPackedBuf(bytes(data), 0)
+    for buffer in model.buffers:
+        # 0 and 1 mean "inside"; 1 is the value that marks a place for an offset not yet known.
+        if buffer.offset > 1:
+            inside = np.frombuffer(data, np.uint8, count=buffer.size, offset=buffer.offset)
+            buffer.data = inside.copy()
+        buffer.offset = buffer.size = 0
+    return model
+
+
+def write(model: Any) -> bytes:
+    """Write a model with the data of its tensors inside, each aligned to 16 bytes."""
+    builder = _AlignedBuilder(
+        1 << 20 | sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers)
+    )
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
+    """Aligns byte vectors, which Python's object API doesn't although the schema forces it.
+
+    Kernels read float weights in place, and some CPUs fault on floats that lie askew.
+    """
+
+    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
+        if elemSize == 1:
+            alignment = _ALIGNMENT
+        return super().StartVector(elemSize, numElems, alignment)
+
+
+def name_apart(model: Any) -> None:
+    """Give every tensor a name of its own: its graph's signature, a slash, and what it was.
+
+    Inputs and outputs take the names that the signature has for them. ai-edge-quantizer finds
+    operators and tensors by name, over all graphs of a file.
+    """
+    for signature in model.signatureDefs:
+        graph = model.subgraphs[signature.subgraphIndex]
+        prefix = signature.signatureKey.decode()
+        public = {item.tensorIndex: item.name.decode() for item in signature.inputs}
+        public |= {item.tensorIndex: item.name.decode() for item in signature.outputs}
+        taken = {f"{prefix}/{name}" for name in public.values()}
+        for place, tensor in enumerate(graph.tensors):
+            name = f"{prefix}/{public.get(place) or tensor.name.decode()}"
+            if place not in public and name in taken:
+                name = f"{name}#{place}"
+            taken.add(name)
+            tensor.name = name.encode()
+
+
+def put_first(model: Any, signature_key: str) -> None:
+    """Put the graph of a signature first, where plain `invoke` of an interpreter runs it."""
+    first = _signature(model, signature_key).subgraphIndex
+    order = [first, *(place for place in range(len(model.subgraphs)) if place != first)]
+    moved = {old: new for new, old in enumerate(order)}
+    model.subgraphs = [model.subgraphs[old] for old in order]
+    for signature in model.signatureDefs:
+        signature.subgraphIndex = moved[signature.subgraphIndex]
+    for options, name in _graph_references(model):
+        # Negative means "no graph".
+        setattr(options, name, moved.get(getattr(options, name), getattr(options, name)))
+
+
+def drop_row_signatures(model: Any) -> None:
+    """Remove the note that a row count is open.
+
+    LiteRT.js refuses a graph with open row counts; Python's interpreter resizes without the note.
+    """
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.shapeSignature = None
+
+
+def raise_versions(model: Any) -> None:
+    """Raise the version of FULLY_CONNECTED operators with int8 weights and float activations.
+
+    ai-edge-quantizer leaves the float operator's version. An interpreter that is too old for
+    scales per channel (tflite-runtime 2.14) then answers zeros; with version 12 it refuses.
+    """
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            code = model.operatorCodes[operator.opcodeIndex]
+            if _OPS.get(code.builtinCode) != "FULLY_CONNECTED":
+                continue
+            activations, weights = (graph.tensors[place] for place in operator.inputs[:2])
+            if (_TYPES[activations.type], _TYPES[weights.type]) != ("float32", "int8"):
+                continue
+            scales = weights.quantization.scale
+            if scales is not None and len(scales) > 1:
+                least = _PER_CHANNEL_DYNAMIC
+            elif operator.builtinOptions.asymmetricQuantizeInputs:
+                least = _DYNAMIC_ASYMMETRIC
+            else:
+                least = _DYNAMIC
+            operator.opcodeIndex = _code_of_version(model, code, least)
+
+
+def share_buffers(model: Any) -> None:
+    """Let tensors with the same data share it; the LSTM's kernel stands in both graphs."""
+    first: dict[bytes, int] = {}
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            data = model.buffers[tensor.buffer].data
+            if data is None or not len(data):
+                continue
+            digest = hashlib.sha256(bytes(data)).digest()
+            kept = first.setdefault(digest, tensor.buffer)
+            if kept != tensor.buffer:
+                model.buffers[tensor.buffer].data = None
+                tensor.buffer = kept
+
+
+def view(model: Any, signature_key: str) -> GraphView:
+    """Give the graph of a signature as nodes and constants; tensors are named by their place."""
+    signature = _signature(model, signature_key)
+    graph = model.subgraphs[signature.subgraphIndex]
+    constants = {}
+    for place, tensor in enumerate(graph.tensors):
+        data = model.buffers[tensor.buffer].data
+        if data is not None and len(data):
+            shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
+            constants[str(place)] = Constant(
+                _TYPES[tensor.type], shape, len(data), str(tensor.buffer)
+            )
+    nodes = tuple(
+        Node(
+            _op(model, operator),
+            tuple(str(place) for place in operator.inputs),
+            tuple(str(place) for place in operator.outputs),
+        )
+        for operator in graph.operators
+    )
+    outputs = {item.name.decode(): str(item.tensorIndex) for item in signature.outputs}
+    return GraphView(nodes, constants, outputs)
+
+
+def operators(model: Any) -> tuple[list[str], list[str]]:
+    """Give the kinds of all operators in the file, and of those that may not be there."""
+    found = [_op(model, operator) for graph in model.subgraphs for operator in graph.operators]
+    return found, [op for op in found if op in _FORBIDDEN or op.startswith("custom ")]
+
+
+def fully_connected(model: Any, signature_key: str) -> dict[int, str]:
+    """Give place and result's name of each FULLY_CONNECTED operator in a signature's graph."""
+    graph = model.subgraphs[_signature(model, signature_key).subgraphIndex]
+    return {
+        place: graph.tensors[operator.outputs[0]].name.decode()
+        for place, operator in enumerate(graph.operators)
+        if _op(model, operator) == "FULLY_CONNECTED"
+    }
+
+
+def _signature(model: Any, key: str) -> Any:
+    for signature in model.signatureDefs or ():
+        if signature.signatureKey.decode() == key:
+            return signature
+    raise ExportError(f"The written file has no signature {key!r}; the conversion went wrong.")
+
+
+def _op(model: Any, operator: Any) -> str:
+    code = model.operatorCodes[operator.opcodeIndex]
+    if code.customCode:
+        return f"custom {code.customCode.decode()}"
+    return str(_OPS.get(code.builtinCode, f"custom {code.builtinCode}"))
+
+
+def _code_of_version(model: Any, code: Any, least: int) -> int:
+    """Give the place of an operator code like `code` of at least this version; add it if need be.
+
+    Float operators of the same kind keep the version that they had.
+    """
+    version = max(least, code.version)
+    for place, other in enumerate(model.operatorCodes):
+        if (other.builtinCode, other.version) == (code.builtinCode, version):
+            return place
+    model.operatorCodes.append(
+        schema.OperatorCodeT(
+            deprecatedBuiltinCode=code.deprecatedBuiltinCode,
+            builtinCode=code.builtinCode,
+            version=version,
+        )
+    )
+    return len(model.operatorCodes) - 1
+
+
+def _graph_references(model: Any) -> Iterator[tuple[Any, str]]:
+    """Give every operator option that holds the place of a graph, as object and attribute."""
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            for options in (operator.builtinOptions, operator.builtinOptions2):
+                for name in vars(options) if options is not None else ():
+                    if name == "subgraph" or name.endswith("SubgraphIndex"):
+                        yield options, name

@@ -1,0 +1,78 @@
+"""Writers of file formats, by the ending of the file's name.
+
+A format is added by one module with a `FormatWriter` and one `register_format`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from edgecap_export.inspection import Inspection
+from edgecap_export.recipes import Recipe
+from edgecap_export.step_graph import CaptionerGraph
+from edgecap_runtime.errors import MissingExtraError, OptionError
+
+__all__ = ["FormatWriter", "Progress", "format_suffixes", "register_format", "silent", "writer_for"]
+
+Progress = Callable[[str, int, int], None]
+"""Told of progress: stage ("convert", "quantize", ...), steps done, steps in all."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody of progress."""
+
+
+class FormatWriter(Protocol):
+    """Turns a captioner's graph into a model file that plain interpreters run."""
+
+    name: str
+    """What the format is called in reports."""
+
+    def write(self, graph: CaptionerGraph, recipe: Recipe, path: Path, progress: Progress) -> None:
+        """Write the model, without a manifest; raises `ExportError` where that can't be."""
+        ...
+
+    def inspect(self, path: Path) -> Inspection:
+        """Look at what was written."""
+        ...
+
+
+_FORMATS: dict[str, str] = {}
+
+
+def register_format(suffix: str, writer: str) -> None:
+    """Make a writer known: suffix ".tflite", writer "package.module:Class", imported at need."""
+    _FORMATS[suffix] = writer
+
+
+def format_suffixes() -> tuple[str, ...]:
+    """Give all known endings of file names."""
+    return tuple(_FORMATS)
+
+
+def writer_for(path: Path) -> FormatWriter:
+    """Make the writer for a file's ending.
+
+    Raises `OptionError` for an unknown one, `MissingExtraError` if its converter isn't installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _FORMATS:
+        raise OptionError(
+            f"{str(path)!r} ends in {suffix or 'nothing'!r}; end the file's name in "
+            f"{' or '.join(_FORMATS)}."
+        )
+    module, _, name = _FORMATS[suffix].partition(":")
+    try:
+        return cast(FormatWriter, getattr(import_module(module), name)())
+    except ModuleNotFoundError as problem:
+        raise MissingExtraError(
+            f"Unable to find {problem.name}, which writing {suffix} files needs; get it with: "
+            "pip install 'edgecap[export]'"
+        ) from problem
+
+
+register_format(".tflite", "edgecap_export.formats.tflite:TFLiteWriter")
+register_format(".onnx", "edgecap_export.formats.onnx:OnnxWriter")

@@ -1,0 +1,95 @@
+"""The .tflite writer: two signatures, `encode` and `step`, in one file; the step comes first."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from ai_edge_quantizer import qtyping
+from ai_edge_quantizer.quantizer import Quantizer
+from ai_edge_quantizer.recipe_manager import RecipeManager
+
+from edgecap_export import flatbuffer
+from edgecap_export.errors import ExportError
+from edgecap_export.formats import Progress
+from edgecap_export.graph_view import step_parts
+from edgecap_export.inspection import Inspection, inspect_views
+from edgecap_export.quiet import quiet
+from edgecap_export.recipes import Recipe
+from edgecap_export.step_graph import CaptionerGraph, freeze
+
+__all__ = ["TFLiteWriter"]
+
+
+class TFLiteWriter:
+    """Writes .tflite files with built-in operators only."""
+
+    name = "TFLite"
+
+    def write(self, graph: CaptionerGraph, recipe: Recipe, path: Path, progress: Progress) -> None:
+        """Convert, quantize what the recipe says, put the file right and write it."""
+        progress("convert", 0, 1)
+        model = flatbuffer.read(_convert(graph))
+        flatbuffer.name_apart(model)
+        progress("convert", 1, 1)
+        dynamic = recipe.parts_treated("dynamic-int8")
+        if dynamic:
+            progress("quantize", 0, 1)
+            model = _quantize(model, dynamic)
+            progress("quantize", 1, 1)
+        flatbuffer.raise_versions(model)
+        flatbuffer.put_first(model, "step")
+        flatbuffer.drop_row_signatures(model)
+        flatbuffer.share_buffers(model)
+        path.write_bytes(flatbuffer.write(model))
+
+    def inspect(self, path: Path) -> Inspection:
+        """Read the file back and list its operators and weights."""
+        model = flatbuffer.read(path.read_bytes())
+        encode, step = flatbuffer.view(model, "encode"), flatbuffer.view(model, "step")
+        return inspect_views(encode, step, *flatbuffer.operators(model))
+
+
+def _convert(graph: CaptionerGraph) -> bytes:
+    """Give the float model, its two frozen functions as the signatures of a SavedModel."""
+    module = tf.Module()
+    module.encode = freeze(graph.encode, graph.encode_specs(images=1))
+    module.step = freeze(graph.step, graph.step_specs())
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        tf.saved_model.save(
+            module, folder, signatures={"encode": module.encode, "step": module.step}
+        )
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=["encode", "step"]
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        try:
+            return bytes(converter.convert())
+        except Exception as problem:
+            first = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+            raise ExportError(
+                f"TensorFlow can't convert this captioner to built-in operators ({first}); build "
+                "the decoder's step from Keras cells."
+            ) from problem
+
+
+def _quantize(model: Any, parts: frozenset[str]) -> Any:
+    """Give the model with the step's FULLY_CONNECTED weights of these parts in int8."""
+    recipe = RecipeManager()
+    part_of = step_parts(flatbuffer.view(model, "step"))
+    for place, result in flatbuffer.fully_connected(model, "step").items():
+        if part_of[place] in parts:
+            recipe.add_dynamic_config(
+                # The quantizer's name for an operator is that of its results, a semicolon each.
+                regex=f"^{re.escape(result)};?$",
+                operation_name=qtyping.TFLOperationName.FULLY_CONNECTED,
+                num_bits=8,
+                granularity=qtyping.QuantGranularity.CHANNELWISE,
+            )
+    with quiet():
+        quantizer = Quantizer(flatbuffer.write(model), recipe.get_quantization_recipe())
+        quantized = quantizer.quantize(enable_progress_bar=False, enable_progress_report=False)
+    return flatbuffer.read(quantized.quantized_model)

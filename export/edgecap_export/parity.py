@@ -1,0 +1,239 @@
+"""Whether an exported file says what the Keras model says, on real images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecap_export.formats import Progress
+from edgecap_export.pictures import Pictures
+from edgecap_export.prover import Prover
+from edgecap_export.recipes import Gate
+from edgecap_export.reference import log_softmax
+from edgecap_export.source import CaptionerSource
+from edgecap_export.tally import DifferenceTally
+from edgecap_runtime.backends import Backend, open_backend
+from edgecap_runtime.bundle import read_manifest
+from edgecap_runtime.decoding import decode
+
+__all__ = ["ENOUGH_IMAGES", "Difference", "Parity", "Scorer", "compare"]
+
+ENOUGH_IMAGES = 100
+"""Fewest images that prove an export."""
+
+References = Sequence[Sequence[Sequence[str]]]
+Scorer = Callable[[list[list[str]], list[list[str]], References], Mapping[str, Any]]
+"""Scores the file's captions, Keras' captions and the references: words per image (per caption).
+
+Gives what JSON can hold, e.g. the paired BLEU-4 difference with its bootstrap interval."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One caption that is another one than Keras'."""
+
+    image: str
+    """The photograph's path, or its place among the images."""
+    search: str
+    """"greedy" or "beam"."""
+    reference: str
+    """What Keras says."""
+    exported: str
+    """What the file says."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The comparison of an exported file with the Keras model."""
+
+    images: int
+    """How many images were captioned by both."""
+    generated: bool
+    """Whether the images were generated for want of photographs; their words are no gate then."""
+    distinct: int
+    """How many different greedy captions Keras gave: 1 means that the image was ignored."""
+    beam: int
+    """Width of the beam of the beam search."""
+    token_exact_greedy: float
+    """Share of greedy captions that are the same, token for token, 0 to 1."""
+    token_exact_beam: float
+    """Share of captions by beam search that are the same."""
+    largest: float
+    """Largest difference of a log probability (nats), over the whole vocabulary after each prefix
+    of Keras' greedy captions, the start alone included."""
+    p99: float
+    """99th percentile of these differences, at most 2 % too high (it is counted in classes)."""
+    gate: Gate
+    """What the recipe asks for."""
+    failures: tuple[str, ...]
+    """What stayed below the gate, a clause each; empty if nothing did."""
+    verdict: str
+    """"proven", "checked on N", or "failed"."""
+    differences: tuple[Difference, ...]
+    """The captions that differ."""
+    scores: Mapping[str, Any] | None = None
+    """The scorer's answers for greedy and beam, if references were given."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the file reached the gate."""
+        return not self.failures
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as what JSON can hold; this is `parity.json` in the file.
+
+        A difference that is not finite, of a file written without a gate, becomes None.
+        """
+        plain = asdict(self)
+        for name in ("largest", "p99"):
+            plain[name] = plain[name] if math.isfinite(plain[name]) else None
+        plain["differences"] = [asdict(item) for item in self.differences]
+        plain["failures"] = list(self.failures)
+        return plain
+
+
+def compare(
+    path: Path,
+    prover: Prover,
+    gate: Gate,
+    progress: Progress,
+    scorer: Scorer | None = None,
+    references: References | None = None,
+) -> Parity:
+    """Run a written file over the prover's pictures by the runtime's parts and compare.
+
+    path: a file with its manifest inside, read as a device would read it. Raises what the runtime
+    raises for a file that it can't run.
+    """
+    source, pictures, reference = prover.source, prover.pictures, prover.reference
+    manifest = read_manifest(path)
+    backend = open_backend(path, manifest)
+    greedy: list[tuple[int, ...]] = []
+    beam: list[tuple[int, ...]] = []
+    tally = DifferenceTally()
+    options = source.defaults.changed(n_best=1)
+    try:
+        for place, image in enumerate(pictures.pixels):
+            progress("compare", place, len(pictures.pixels))
+            first = backend.encode(image)
+            for found, width in ((greedy, 1), (beam, options.beam)):
+                searched = options.changed(beam=width)
+                best = decode(backend.step, first, manifest.vocabulary, searched)[0]
+                found.append(best.ids)
+            words = reference.greedy[place]
+            expected = prover.model.log_probabilities(
+                reference.features[place : place + 1], np.array([words], np.int32)
+            )[0]
+            tally.add(_teacher_forced(backend, first, source.vocabulary.start_id, words), expected)
+    finally:
+        backend.close()
+    progress("compare", len(pictures.pixels), len(pictures.pixels))
+    pairs = {"greedy": (greedy, reference.greedy), "beam": (beam, reference.beam)}
+    return _judge(source, pictures, pairs, tally, gate, _scores(source, pairs, scorer, references))
+
+
+def _teacher_forced(
+    backend: Backend, state: Any, start_id: int, words: Sequence[int]
+) -> NDArray[np.float64]:
+    """Give the file's log probabilities [T + 1, V] after the start id and after each word."""
+    rows = []
+    for word in (start_id, *words):
+        logits, state = backend.step(np.array([word], np.int32), state)
+        rows.append(logits[0])
+    return log_softmax(np.array(rows))
+
+
+_Pairs = Mapping[str, tuple[Sequence[tuple[int, ...]], Sequence[tuple[int, ...]]]]
+
+
+def _scores(
+    source: CaptionerSource, pairs: _Pairs, scorer: Scorer | None, references: References | None
+) -> dict[str, Any] | None:
+    if scorer is None or references is None:
+        return None
+    words = source.vocabulary.words_of
+    return {
+        search: dict(
+            scorer(
+                [list(words(ids)) for ids in said], [list(words(ids)) for ids in base], references
+            )
+        )
+        for search, (said, base) in pairs.items()
+    }
+
+
+def _judge(
+    source: CaptionerSource,
+    pictures: Pictures,
+    pairs: _Pairs,
+    tally: DifferenceTally,
+    gate: Gate,
+    scores: dict[str, Any] | None,
+) -> Parity:
+    vocabulary = source.vocabulary
+    images = len(pictures.names)
+    differences = tuple(
+        Difference(
+            name,
+            search,
+            vocabulary.join(vocabulary.words_of(base)),
+            vocabulary.join(vocabulary.words_of(said)),
+        )
+        for search, (all_said, all_base) in pairs.items()
+        for name, said, base in zip(pictures.names, all_said, all_base, strict=True)
+        if said != base
+    )
+    failures = []
+    for search in pairs:
+        differing = sum(item.search == search for item in differences)
+        if not pictures.generated and differing > _allowed(images, gate.identical):
+            failures.append(
+                f"{differing} of {images} {search} captions differ "
+                f"({gate.identical:.1%} must be identical)"
+            )
+    reached = tally.quantile(gate.quantile)
+    # Written so that a difference that is not a number fails.
+    if not reached <= gate.log_probability:
+        place = "largest" if gate.quantile == 1 else f"{gate.quantile:.0%} quantile of the"
+        failures.append(
+            f"the {place} difference of log probabilities is {reached:.3g} "
+            f"(at most {gate.log_probability:g})"
+        )
+    kind = "generated pictures" if pictures.generated else "images"
+    proven = images >= ENOUGH_IMAGES and not pictures.generated
+    passed = "proven" if proven else f"checked on {images} {kind}"
+    exact = {
+        search: 1 - sum(item.search == search for item in differences) / images for search in pairs
+    }
+    return Parity(
+        images=images,
+        generated=pictures.generated,
+        distinct=len(set(pairs["greedy"][1])),
+        beam=source.defaults.beam,
+        token_exact_greedy=exact["greedy"],
+        token_exact_beam=exact["beam"],
+        largest=tally.quantile(1),
+        p99=tally.quantile(0.99),
+        gate=gate,
+        failures=tuple(failures),
+        verdict="failed" if failures else passed,
+        differences=differences,
+        scores=scores,
+    )
+
+
+def _allowed(images: int, identical: float) -> int:
+    """Give how many captions may differ.
+
+    From 100 images on the rate is held to the letter; fewer can't resolve it, so the nearest whole
+    number counts (of 8 images, 90 % allows one to differ and 99.9 % none).
+    """
+    tolerated = (1 - identical) * images
+    # The small addend undoes the rounding of 1 - 0.9.
+    return int(tolerated + 1e-9) if images >= ENOUGH_IMAGES else round(tolerated)

@@ -1,0 +1,107 @@
+"""What an export starts from: the parts of a trained captioner, whoever trained it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecap_runtime.decoding import DecodingOptions
+from edgecap_runtime.errors import OptionError
+from edgecap_runtime.preparation import Preparation
+from edgecap_runtime.vocabulary import Vocabulary
+
+__all__ = ["CaptionerSource", "StepDecoder"]
+
+
+class StepDecoder(Protocol):
+    """A decoder that says one word at a time from a carried state.
+
+    The methods compute with `keras.ops` on tensors, so that they can be traced into a graph.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the decoder family, e.g. "lstm"."""
+        ...
+
+    @property
+    def state_spec(self) -> Mapping[str, int]:
+        """Names and widths of the carried state; `h0` becomes the tensor `state_h0` [rows, width].
+
+        A name consists of letters, digits and underscores.
+        """
+        ...
+
+    @property
+    def embedding_table(self) -> NDArray[np.float32]:
+        """The word vectors, float32 [V, E]. The exporter looks words up in it (see `step`)."""
+        ...
+
+    def first_state(self, features: Any) -> Mapping[str, Any]:
+        """Turn image features float32 [rows, F] into the first state, name to [rows, width]."""
+        ...
+
+    def step(
+        self, ids: Any, vectors: Any, state: Mapping[str, Any]
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """Say one word.
+
+        ids: int32 [rows]; vectors: float32 [rows, E], the rows of `embedding_table` that ids name;
+        state: name to float32 [rows, width]. Returns logits float32 [rows, V] and the next state.
+        Built from Keras cells: an `LSTM` layer would put a loop into the file.
+        """
+        ...
+
+    def prefix_logits(self, features: Any, ids: Any) -> Any:
+        """Run the training graph over whole prefixes, as inference: the reference of parity.
+
+        features: float32 [rows, F]; ids: int32 [rows, T], the start id first. Returns logits
+        float32 [rows, T, V]; place t is the prediction after word t.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CaptionerSource:
+    """A trained captioner in memory; raises `OptionError` where its parts disagree."""
+
+    name: str
+    """What the captioner is called in files and tables."""
+    encoder: Any
+    """Keras model: float32 pixels 0..255 [N, H, W, 3] to features float32 [N, F]."""
+    encoder_name: str
+    """Name of the encoder family, e.g. "mobilenet"."""
+    decoder: StepDecoder
+    """The decoder."""
+    vocabulary: Vocabulary
+    """Words and their ids; V words."""
+    preparation: Preparation
+    """How a photograph becomes the encoder's pixels."""
+    defaults: DecodingOptions = field(default_factory=DecodingOptions)
+    """How captions are searched for unless the user says otherwise; parity uses them too."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """What it was made from: data, licence, sha256 of the weights. Values that JSON can hold."""
+
+    def __post_init__(self) -> None:
+        words, rows = len(self.vocabulary), int(self.decoder.embedding_table.shape[0])
+        if words != rows:
+            raise OptionError(
+                f"The vocabulary has {words} words but the decoder's embedding has {rows} rows; "
+                "give the vocabulary that the decoder was trained with."
+            )
+        wanted = (self.preparation.height, self.preparation.width, 3)
+        taken = tuple(self.encoder.input_shape[1:])
+        if any(size is not None and size != want for size, want in zip(taken, wanted, strict=True)):
+            raise OptionError(
+                f"The preparation makes images of {list(wanted)} but the encoder takes "
+                f"{list(taken)} (height, width, channels); make the two agree."
+            )
+        for name in self.decoder.state_spec:
+            if not name.isidentifier() or not name.isascii():
+                raise OptionError(
+                    f"The decoder's state is called {name!r}; use letters, digits and underscores."
+                )

@@ -1,0 +1,161 @@
+"""The two TensorFlow functions that a captioner's file is made from: `encode` and `step`.
+
+Words are looked up here and not in the decoder, so that one rule quantizes embeddings in every
+format, and because Keras' `Embedding` adds comparisons for negative ids that `tf.gather` lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecap_export.errors import ExportError
+from edgecap_export.recipes import Recipe
+from edgecap_export.source import CaptionerSource
+from edgecap_runtime.errors import OptionError
+
+__all__ = ["CaptionerGraph", "build_graph", "freeze", "quantize_rows"]
+
+
+@dataclass(frozen=True)
+class CaptionerGraph:
+    """Traceable functions of a captioner, and the shapes of what they take and give."""
+
+    encode: Any
+    """`tf.function`: image uint8 [images, H, W, 3] to {"state_<x>": float32 [images, width]}."""
+    step: Any
+    """`tf.function`: ids int32 [rows] and each `state_<x>` [rows, width], positionally, in the
+    order of `state`, to {"logits": [rows, V], "next_state_<x>": [rows, width]}."""
+    image_shape: tuple[int, int, int]
+    """Height, width and channels of the image."""
+    state: dict[str, int]
+    """State names, without the prefix, and their widths."""
+    vocabulary_size: int
+    """V, the width of the logits."""
+
+    def encode_specs(self, images: int | None) -> list[Any]:
+        """Give the `tf.TensorSpec` of the image."""
+        import tensorflow as tf
+
+        return [tf.TensorSpec([images, *self.image_shape], tf.uint8, "image")]
+
+    def step_specs(self) -> list[Any]:
+        """Give the `tf.TensorSpec`s of ids and states, rows open.
+
+        Traced with one row, a bias would be squeezed and a later resize to 3 rows would fail.
+        """
+        import tensorflow as tf
+
+        states = [
+            tf.TensorSpec([None, width], tf.float32, f"state_{name}")
+            for name, width in self.state.items()
+        ]
+        return [tf.TensorSpec([None], tf.int32, "ids"), *states]
+
+
+def build_graph(source: CaptionerSource, recipe: Recipe) -> CaptionerGraph:
+    """Make the functions; the embedding is quantized here where the recipe says so.
+
+    Raises `OptionError` if Keras runs on another backend than TensorFlow, and `ExportError` if
+    the decoder's logits or states don't have the shapes that they claim.
+    """
+    import keras
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        raise OptionError(
+            f"Keras runs on {keras.backend.backend()!r} but an export needs TensorFlow; start it "
+            "again with the environment variable KERAS_BACKEND=tensorflow."
+        )
+    decoder = source.decoder
+    state = {str(name): int(width) for name, width in decoder.state_spec.items()}
+    look_up = _look_up(decoder.embedding_table, recipe.embedding)
+
+    def encode(image: Any) -> dict[str, Any]:
+        features = source.encoder(tf.cast(image, tf.float32), training=False)
+        first = decoder.first_state(features)
+        return {f"state_{name}": tf.cast(first[name], tf.float32) for name in state}
+
+    def step(ids: Any, *states: Any) -> dict[str, Any]:
+        carried = dict(zip(state, states, strict=True))
+        logits, following = decoder.step(ids, look_up(ids), carried)
+        outputs = {f"next_state_{name}": tf.cast(following[name], tf.float32) for name in state}
+        return {"logits": tf.cast(logits, tf.float32), **outputs}
+
+    preparation = source.preparation
+    graph = CaptionerGraph(
+        encode=tf.function(encode, autograph=False),
+        step=tf.function(step, autograph=False),
+        image_shape=(preparation.height, preparation.width, 3),
+        state=state,
+        vocabulary_size=len(source.vocabulary),
+    )
+    _check_shapes(graph)
+    return graph
+
+
+def quantize_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Quantize [V, E] symmetrically to int8 rows [V, E] and a scale per row [V, 1]."""
+    largest = np.abs(table).max(axis=1, keepdims=True)
+    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    return np.clip(np.rint(table / scales), -127, 127).astype(np.int8), scales
+
+
+def freeze(function: Any, specs: list[Any]) -> Any:
+    """Trace a function and fold its variables; gives a concrete function with named results.
+
+    An unfrozen function converts to a file that runs and answers NaN.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    traced = function.get_concrete_function(*specs)
+    frozen = convert_variables_to_constants_v2(traced)
+    # Freezing loses the names of the results and leaves them in sorted order.
+    results = sorted(traced.structured_outputs)
+    inputs = [tensor.name.partition(":")[0] for tensor in frozen.inputs]
+
+    def named(**arguments: Any) -> dict[str, Any]:
+        return dict(zip(results, frozen(*(arguments[name] for name in inputs)), strict=True))
+
+    keywords = {spec.name: spec for spec in specs}
+    return tf.function(named, autograph=False).get_concrete_function(**keywords)
+
+
+def _look_up(table: Any, treatment: str) -> Callable[[Any], Any]:
+    import tensorflow as tf
+
+    table = np.asarray(table, np.float32)
+    if treatment == "float32":
+        return lambda ids: tf.gather(tf.constant(table), ids)
+    rows, scales = quantize_rows(table)
+
+    def look_up(ids: Any) -> Any:
+        whole = tf.cast(tf.gather(tf.constant(rows), ids), tf.float32)
+        return whole * tf.gather(tf.constant(scales), ids)
+
+    return look_up
+
+
+def _check_shapes(graph: CaptionerGraph) -> None:
+    encoded = graph.encode.get_concrete_function(*graph.encode_specs(1)).structured_outputs
+    stepped = graph.step.get_concrete_function(*graph.step_specs()).structured_outputs
+    words = stepped["logits"].shape[-1]
+    if words != graph.vocabulary_size:
+        raise ExportError(
+            f"The decoder's logits are {words} wide but the vocabulary has "
+            f"{graph.vocabulary_size} words; give the vocabulary that it was trained with."
+        )
+    for name, width in graph.state.items():
+        for outputs, key in ((encoded, f"state_{name}"), (stepped, f"next_state_{name}")):
+            if outputs[key].shape[1:] != [width]:
+                raise ExportError(
+                    f"The decoder says that its state {name!r} is {width} wide but makes one of "
+                    f"{list(outputs[key].shape)}; correct its state_spec."
+                )

@@ -1,0 +1,171 @@
+"""A tiny captioner whose captions depend on its image, and images for it."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from edgecap_export import CaptionerSource, ExportReport, Prover, export
+from edgecap_runtime.options import DecodingOptions
+from edgecap_runtime.preparation import Preparation, prepare
+from edgecap_runtime.vocabulary import Vocabulary
+
+SIZE, WORDS, EMBEDDING, UNITS, FEATURES = 32, 61, 16, 24, 256
+KINDS, MAX_WORDS = 10, 8
+COMBINATIONS = [
+    (suffix, recipe) for suffix in (".tflite", ".onnx") for recipe in ("float32", "dynamic-int8")
+]
+
+
+class ShowAndTell:
+    """The image is the LSTM's first input; the step runs the training layer's cell."""
+
+    name = "show-and-tell"
+
+    def __init__(self) -> None:
+        self.state_spec = {"h": UNITS, "c": UNITS}
+        self.image = keras.layers.Dense(EMBEDDING)
+        self.words = keras.layers.Embedding(WORDS, EMBEDDING)
+        self.lstm = keras.layers.LSTM(UNITS, return_sequences=True)
+        self.output = keras.layers.Dense(WORDS)
+        self.prefix_logits(np.zeros((1, FEATURES), "float32"), np.zeros((1, 2), "int32"))
+
+    @property
+    def embedding_table(self) -> np.ndarray:
+        return np.asarray(self.words.embeddings)
+
+    def first_state(self, features):
+        zeros = ops.zeros((ops.shape(features)[0], UNITS))
+        _, (hidden, carried) = self.lstm.cell(self.image(features), [zeros, zeros])
+        return {"h": hidden, "c": carried}
+
+    def step(self, ids, vectors, state):
+        out, (hidden, carried) = self.lstm.cell(vectors, [state["h"], state["c"]])
+        return self.output(out), {"h": hidden, "c": carried}
+
+    def prefix_logits(self, features, ids):
+        inputs = ops.concatenate([self.image(features)[:, None], self.words(ids)], axis=1)
+        return self.output(self.lstm(inputs)[:, 1:])
+
+
+def tiny_encoder() -> keras.Model:
+    """MobileNet with random scales and offsets; its statistics are those of the pictures.
+
+    Keras' own statistics (mean 0, variance 1) would let all pictures look the same at the end.
+    """
+    pixels = keras.Input((SIZE, SIZE, 3))
+    network = keras.applications.MobileNet(
+        input_shape=(SIZE, SIZE, 3), alpha=0.25, weights=None, include_top=False, pooling="avg"
+    )
+    scaled = keras.layers.Rescaling(1 / 127.5, -1)(pixels)
+    random = np.random.default_rng(7)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.gamma.assign(random.uniform(0.5, 1.5, layer.gamma.shape))
+            layer.beta.assign(random.normal(0.3, 0.3, layer.beta.shape))
+            layer.momentum = 0.0
+    encoder = keras.Model(pixels, network(scaled))
+    encoder(prepared(photographs(10 * KINDS, seed=99)).astype("float32"), training=True)
+    return encoder
+
+
+def prepared(pictures: list[np.ndarray]) -> np.ndarray:
+    return np.stack([prepare(picture, Preparation(SIZE, SIZE)) for picture in pictures])
+
+
+def tiny_vocabulary(words: int = WORDS) -> Vocabulary:
+    special = ("<pad>", "<start>", "<end>", "<unk>")
+    return Vocabulary(
+        words=(*special, *(f"w{place}" for place in range(words - len(special)))),
+        start_id=1,
+        end_id=2,
+        padding_id=0,
+        unknown_id=3,
+        never_said=(0, 1, 3),
+    )
+
+
+def photographs(count: int, seed: int = 0) -> list[np.ndarray]:
+    """Pictures of `KINDS` kinds in turn, each with noise of its own."""
+    kinds = np.random.default_rng(5).uniform(0, 255, (KINDS, 4, 4, 3))
+    random = np.random.default_rng(seed)
+    pictures = []
+    for place in range(count):
+        clean = np.kron(kinds[place % KINDS], np.ones((12, 10, 1)))
+        noisy = clean + random.normal(0, 8, clean.shape)
+        pictures.append(np.clip(noisy, 0, 255).astype(np.uint8))
+    return pictures
+
+
+def train(encoder: keras.Model, decoder: ShowAndTell) -> None:
+    """Teach the decoder a caption of 3 to 6 words for each kind of picture."""
+    random = np.random.default_rng(11)
+    captions = np.full((KINDS, MAX_WORDS), 2, np.int32)
+    for kind in range(KINDS):
+        length = 3 + kind % 4
+        captions[kind, :length] = random.integers(4, WORDS, length)
+    pixels = prepared(photographs(10 * KINDS, seed=99))
+    features = np.asarray(encoder(pixels.astype("float32"), training=False))
+    said = np.tile(captions, (10, 1))
+    ids = np.concatenate([np.full((len(said), 1), 1, np.int32), said[:, :-1]], axis=1)
+    inputs = [keras.Input((FEATURES,)), keras.Input((None,), dtype="int32")]
+    model = keras.Model(inputs, decoder.prefix_logits(*inputs))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.02), loss)
+    model.fit([features, ids], said, batch_size=100, epochs=120, verbose=0)
+
+
+@pytest.fixture(scope="session")
+def source() -> CaptionerSource:
+    keras.utils.set_random_seed(3)
+    encoder, decoder = tiny_encoder(), ShowAndTell()
+    train(encoder, decoder)
+    return CaptionerSource(
+        name="tiny",
+        encoder=encoder,
+        encoder_name="mobilenet",
+        decoder=decoder,
+        vocabulary=tiny_vocabulary(),
+        preparation=Preparation(SIZE, SIZE),
+        defaults=DecodingOptions(beam=3, max_words=MAX_WORDS),
+        provenance={"licence": "none", "weights_sha256": "0" * 64},
+    )
+
+
+@pytest.fixture(scope="session")
+def prover(source: CaptionerSource) -> Prover:
+    return Prover(source, photographs(100))
+
+
+@pytest.fixture(scope="session")
+def few(source: CaptionerSource) -> Prover:
+    return Prover(source, photographs(12, seed=1))
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, source, prover) -> dict[tuple[str, str], ExportReport]:
+    """All formats and recipes; a file below its gate is here all the same, for the tests to see."""
+    folder = tmp_path_factory.mktemp("exported")
+    return {
+        (suffix, recipe): export(
+            source, folder / f"{recipe}{suffix}", recipe=recipe, prover=prover, gate=False
+        )
+        for suffix, recipe in COMBINATIONS
+    }
+
+
+@pytest.fixture(scope="session")
+def limited(source: CaptionerSource) -> CaptionerSource:
+    """The same captioner with other decoding rules."""
+    defaults = DecodingOptions(
+        beam=4, max_words=6, min_words=3, no_repeat_ngram=2, length_penalty=1.3
+    )
+    return replace(source, defaults=defaults)

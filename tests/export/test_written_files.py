@@ -1,0 +1,148 @@
+"""The written files in plain interpreters, without edgecap, against the Keras layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from edgecap_export import flatbuffer
+
+from .conftest import SIZE, UNITS, WORDS
+
+ROWS = (1, 3, 5, 1)
+BOUND = {"float32": 1e-4, "dynamic-int8": 0.5}
+
+
+def step_case(source, rows: int):
+    """Words and a state, and what Keras' step makes of them."""
+    random = np.random.default_rng(rows)
+    ids = random.integers(0, WORDS, rows).astype(np.int32)
+    state = {
+        name: random.normal(0, 0.5, (rows, UNITS)).astype(np.float32)
+        for name in source.decoder.state_spec
+    }
+    logits, following = source.decoder.step(ids, source.decoder.embedding_table[ids], state)
+    expected = {f"next_state_{name}": np.asarray(value) for name, value in following.items()}
+    return ids, state, {"logits": np.asarray(logits), **expected}
+
+
+def first_state(source, image):
+    features = source.encoder(image.astype(np.float32), training=False)
+    return {name: np.asarray(value) for name, value in source.decoder.first_state(features).items()}
+
+
+@pytest.mark.parametrize("recipe", BOUND)
+def test_tflite_signatures_equal_keras(exported, source, prover, recipe):
+    interpreter = Interpreter(str(exported[".tflite", recipe].path))
+    assert interpreter.get_signature_list() == {
+        "encode": {"inputs": ["image"], "outputs": ["state_c", "state_h"]},
+        "step": {
+            "inputs": ["ids", "state_c", "state_h"],
+            "outputs": ["logits", "next_state_c", "next_state_h"],
+        },
+    }
+    image = prover.pictures.pixels[:1]
+    found = interpreter.get_signature_runner("encode")(image=image)
+    for name, value in first_state(source, image).items():
+        np.testing.assert_allclose(found[f"state_{name}"], value, atol=1e-4)
+    for rows in ROWS:
+        ids, state, expected = step_case(source, rows)
+        runner = interpreter.get_signature_runner("step")
+        found = runner(ids=ids, **{f"state_{name}": value for name, value in state.items()})
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, atol=BOUND[recipe])
+
+
+@pytest.mark.parametrize("recipe", BOUND)
+def test_plain_invoke_of_the_tflite_runs_the_step(exported, source, recipe):
+    interpreter = Interpreter(str(exported[".tflite", recipe].path))
+    inputs = {item["name"]: item["index"] for item in interpreter.get_input_details()}
+    outputs = {item["name"]: item["index"] for item in interpreter.get_output_details()}
+    assert set(inputs) == {"step/ids", "step/state_h", "step/state_c"}
+    for rows in ROWS:
+        ids, state, expected = step_case(source, rows)
+        given = {"ids": ids, **{f"state_{name}": value for name, value in state.items()}}
+        for name, value in given.items():
+            interpreter.resize_tensor_input(inputs[f"step/{name}"], value.shape)
+        interpreter.allocate_tensors()
+        for name, value in given.items():
+            interpreter.set_tensor(inputs[f"step/{name}"], value)
+        interpreter.invoke()
+        for name, value in expected.items():
+            found = interpreter.get_tensor(outputs[f"step/{name}"])
+            np.testing.assert_allclose(found, value, atol=BOUND[recipe])
+
+
+@pytest.mark.parametrize("recipe", BOUND)
+def test_onnx_start_and_step_equal_keras(exported, source, prover, recipe):
+    session = onnxruntime.InferenceSession(
+        exported[".onnx", recipe].path, providers=["CPUExecutionProvider"]
+    )
+    shapes = {item.name: item.shape for item in session.get_inputs()}
+    assert shapes == {
+        "start": [],
+        "image": ["images", SIZE, SIZE, 3],
+        "ids": ["rows"],
+        "state_h": ["rows", UNITS],
+        "state_c": ["rows", UNITS],
+    }
+    names = [item.name for item in session.get_outputs()]
+    assert names == ["logits", "next_state_h", "next_state_c"]
+
+    def run(start, image, ids, state):
+        states = {f"state_{name}": value for name, value in state.items()}
+        given = {"start": np.array(start), "image": image, "ids": ids, **states}
+        return dict(zip(names, session.run(None, given), strict=True))
+
+    for images in (1, 4):
+        pixels = prover.pictures.pixels[:images]
+        nothing = {name: np.zeros((0, UNITS), np.float32) for name in source.decoder.state_spec}
+        found = run(True, pixels, np.zeros(0, np.int32), nothing)
+        assert found["logits"].shape == (0, WORDS)
+        for name, value in first_state(source, pixels).items():
+            np.testing.assert_allclose(found[f"next_state_{name}"], value, atol=1e-4)
+    for rows in ROWS:
+        ids, state, expected = step_case(source, rows)
+        found = run(False, np.zeros((0, SIZE, SIZE, 3), np.uint8), ids, state)
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, atol=BOUND[recipe])
+
+
+@pytest.mark.parametrize("recipe", BOUND)
+def test_flatbuffer_is_put_right(exported, recipe):
+    data = exported[".tflite", recipe].path.read_bytes()
+    schema = flatbuffer.schema
+    model = schema.Model.GetRootAs(data, 0)
+    for place in range(model.BuffersLength()):
+        buffer = model.Buffers(place)
+        assert (buffer.Offset(), buffer.Size()) == (0, 0)
+        if buffer.DataLength():
+            begin = buffer._tab.Vector(buffer._tab.Offset(4))
+            assert begin % 16 == 0
+    tree = flatbuffer.read(data)
+    tensors = [tensor for graph in tree.subgraphs for tensor in graph.tensors]
+    assert all(tensor.shapeSignature is None for tensor in tensors)
+    names = [tensor.name for tensor in tensors]
+    assert len(set(names)) == len(names)
+    versions = {
+        (graph.name, tree.operatorCodes[operator.opcodeIndex].version)
+        for graph in tree.subgraphs
+        for operator in graph.operators
+        if tree.operatorCodes[operator.opcodeIndex].builtinCode
+        == schema.BuiltinOperator.FULLY_CONNECTED
+    }
+    steps = {version for name, version in versions if name == b"step"}
+    assert steps == ({12} if recipe == "dynamic-int8" else steps - {12})
+    # The encoder's float operators keep the version that old interpreters run.
+    assert all(version < 12 for name, version in versions if name == b"encode")
+
+
+def test_graphs_share_the_weights_that_both_hold(exported):
+    """The LSTM's kernel stands in the first state and in the step, but once in a float file."""
+    tree = flatbuffer.read(exported[".tflite", "float32"].path.read_bytes())
+    encode, step = (flatbuffer.view(tree, key).constants.values() for key in ("encode", "step"))
+    shared = {item.identity for item in encode} & {item.identity for item in step}
+    kernels = [item for item in step if item.identity in shared and item.is_matrix]
+    assert [sorted(item.shape) for item in kernels] == [[16, 4 * UNITS]]
