@@ -31,10 +31,10 @@ class _Parser(argparse.ArgumentParser):
         raise OptionError(f"{message}; see: {self.prog} --help")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, prog: str = "edgecap-runtime") -> int:
     """Run the command; gives its exit status, 2 after `error: <sentence>` on standard error."""
     try:
-        chosen = _parser().parse_args(arguments)
+        chosen = _parser(prog).parse_args(arguments)
         status: int = chosen.run(chosen)
         sys.stdout.flush()
         return status
@@ -53,9 +53,9 @@ def _complain(error: EdgecapError) -> int:
     return _ERROR_STATUS
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="edgecap-runtime",
+        prog=prog,
         description="Caption photographs with a captioner's file (.tflite or .onnx).",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -5,12 +5,16 @@ filters forbid words, so a forbidden word's probability is not given to the othe
 of n tokens (its words, and the end token unless it was cut at `max_words`) with log probability L
 has the score L / n ** length_penalty (length normalisation as in Wu et al. 2016, section 7, with
 the plain power as denominator).
+
+A search is a generator: it yields what it wants the step to run and is sent the answer. So one
+search can be driven alone (`decode`), word by word (`greedy_words`), or many in step with each
+other, the rows of all in one call (`decode_together`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,13 +30,28 @@ if TYPE_CHECKING:
     from .filters import LogitFilter
     from .vocabulary import Vocabulary
 
-__all__ = ["DecodingOptions", "Hypothesis", "State", "Step", "decode", "greedy_words"]
+__all__ = [
+    "DecodingOptions",
+    "Hypothesis",
+    "State",
+    "Step",
+    "decode",
+    "decode_together",
+    "greedy_words",
+]
 
 State: TypeAlias = "Mapping[str, NDArray[np.float32]]"
 """The decoder's memory: per name a float32 array [rows, ...]."""
 
 Step: TypeAlias = "Callable[[NDArray[np.int32], State], tuple[NDArray[np.float32], State]]"
 """One decoder step: ids int32 [rows] and a state to logits float32 [rows, V] and the next state."""
+
+
+Request: TypeAlias = "tuple[NDArray[np.int32], State]"
+"""What a search wants the step to run: ids int32 [rows] and their state."""
+
+Answer: TypeAlias = "tuple[NDArray[np.float32], State]"
+"""What the step says to it: logits float32 [rows, V] and the next state."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +69,9 @@ class Hypothesis:
 
 
 class Scorer:
-    """Runs the step and turns logits into the next tokens worth looking at."""
+    """Asks for steps and turns their logits into the next tokens worth looking at."""
 
-    def __init__(self, step: Step, vocabulary: Vocabulary, options: DecodingOptions) -> None:
-        self._step = step
+    def __init__(self, vocabulary: Vocabulary, options: DecodingOptions) -> None:
         self._words = len(vocabulary)
         self._filters: list[LogitFilter] = [NeverSaid(vocabulary)]
         if options.min_words:
@@ -61,13 +79,15 @@ class Scorer:
         if options.no_repeat_ngram:
             self._filters.append(NoRepeatNgram(options.no_repeat_ngram))
 
-    def best(self, token: int, state: State, prefix: tuple[int, ...]) -> tuple[int, float, State]:
-        """Run one step for one row; give the likeliest token, its log probability, the state.
+    def best(
+        self, token: int, state: State, prefix: tuple[int, ...]
+    ) -> Generator[Request, Answer, tuple[int, float, State]]:
+        """Ask for one step of one row; give the likeliest token, its log probability, the state.
 
         The same numbers as `candidates` with a count of 1, with fewer array operations.
         """
         ids = np.array([token], dtype=np.int32)
-        logits, normalizers, state = self._allowed_logits(ids, state, (prefix,))
+        logits, normalizers, state = yield from self._allowed_logits(ids, state, (prefix,))
         chosen = int(logits.argmax())
         return chosen, min(float(logits[0, chosen]) - normalizers[0], 0.0), state
 
@@ -77,15 +97,15 @@ class Scorer:
         state: State,
         prefixes: Sequence[tuple[int, ...]],
         count: int,
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64], State]:
-        """Run one step; give each row's `count` likeliest tokens that the filters allow.
+    ) -> Generator[Request, Answer, tuple[NDArray[np.intp], NDArray[np.float64], State]]:
+        """Ask for one step; give each row's `count` likeliest tokens that the filters allow.
 
         ids: int32 [n], of which the first `len(prefixes)` rows matter; the rest is padding.
         Returns tokens [rows, count], their log probabilities float64 [rows, count] (minus
         infinity where fewer are allowed), both likeliest first, lower id first among equals,
         and the next state [n, ...]. Raises `BundleError` if the answer is not finite.
         """
-        logits, normalizers, state = self._allowed_logits(ids, state, prefixes)
+        logits, normalizers, state = yield from self._allowed_logits(ids, state, prefixes)
         tokens = likeliest(logits, count)
         chosen = logits[np.arange(len(logits))[:, None], tokens].astype(np.float64)
         # Rounding may lift a probability of nearly 1 above it, and the beam's bound needs <= 0.
@@ -93,8 +113,8 @@ class Scorer:
 
     def _allowed_logits(
         self, ids: NDArray[np.int32], state: State, prefixes: Sequence[tuple[int, ...]]
-    ) -> tuple[NDArray[np.float32], list[float], State]:
-        answer, state = self._step(ids, state)
+    ) -> Generator[Request, Answer, tuple[NDArray[np.float32], list[float], State]]:
+        answer, state = yield ids, state
         if answer.shape != (len(ids), self._words):
             raise BundleError(
                 f"The decoder step answers {list(answer.shape)} where [{len(ids)}, {self._words}] "
@@ -148,49 +168,96 @@ def decode(
     Gives `options.n_best` hypotheses, or fewer where the search finds fewer. A beam of 1 is
     greedy search. Raises `BundleError` where the step's answer doesn't fit the vocabulary.
     """
-    if options.beam == 1:
-        return [_greedy(step, state, vocabulary, options)]
-    return _beam(step, state, vocabulary, options)
+    return _drive(_search(state, vocabulary, options), step)
+
+
+def decode_together(
+    step: Step, state: State, vocabulary: Vocabulary, options: DecodingOptions
+) -> list[list[Hypothesis]]:
+    """Search captions from a first state of many rows, one row for each image.
+
+    Each image's search is that of `decode`; the rows that all searches ask for at the same time
+    run in one step, which pays where a call costs more than its rows. Gives each image's
+    hypotheses. Raises `BundleError` as `decode` does.
+    """
+    images = len(next(iter(state.values())))
+    found: list[list[Hypothesis]] = [[] for _ in range(images)]
+    searches = [
+        _search({name: array[row : row + 1] for name, array in state.items()}, vocabulary, options)
+        for row in range(images)
+    ]
+    pending = [(image, next(search)) for image, search in enumerate(searches)]
+    while pending:
+        ids = np.concatenate([request[0] for _, request in pending])
+        states = {
+            name: np.concatenate([request[1][name] for _, request in pending]) for name in state
+        }
+        logits, following = step(ids, states)
+        asked, pending, first = pending, [], 0
+        for image, request in asked:
+            rows = slice(first, first + len(request[0]))
+            first = rows.stop
+            answer = logits[rows], {name: array[rows] for name, array in following.items()}
+            try:
+                pending.append((image, searches[image].send(answer)))
+            except StopIteration as end:
+                found[image] = end.value
+    return found
 
 
 def greedy_words(
     step: Step, state: State, vocabulary: Vocabulary, options: DecodingOptions
 ) -> Iterator[str]:
     """Yield the words of greedy search, each as soon as its step is done."""
-    for token, _ in _greedy_tokens(step, state, vocabulary, options):
-        if token != vocabulary.end_id:
-            yield vocabulary.words[token]
+    search = _greedy(state, vocabulary, options)
+    request = next(search)
+    said = 0
+    while True:
+        try:
+            request = search.send(step(*request))
+        except StopIteration as end:
+            # No step follows the last word of a caption that was cut.
+            yield from vocabulary.words_of(end.value[0].ids[said:])
+            return
+        # What the search wants fed next is the word that it has just chosen.
+        yield vocabulary.words[int(request[0][0])]
+        said += 1
 
 
-def _greedy_tokens(
-    step: Step, state: State, vocabulary: Vocabulary, options: DecodingOptions
-) -> Iterator[tuple[int, float]]:
-    """Yield tokens, the end token included, with their log probabilities."""
-    scorer = Scorer(step, vocabulary, options)
-    prefix: tuple[int, ...] = ()
-    token = vocabulary.start_id
-    while len(prefix) < options.max_words:
-        token, log_probability, state = scorer.best(token, state, prefix)
-        if log_probability == -np.inf:
-            return
-        yield token, log_probability
-        if token == vocabulary.end_id:
-            return
-        prefix += (token,)
+def _drive(search: Generator[Request, Answer, list[Hypothesis]], step: Step) -> list[Hypothesis]:
+    request = next(search)
+    while True:
+        try:
+            request = search.send(step(*request))
+        except StopIteration as end:
+            found: list[Hypothesis] = end.value
+            return found
+
+
+def _search(
+    state: State, vocabulary: Vocabulary, options: DecodingOptions
+) -> Generator[Request, Answer, list[Hypothesis]]:
+    return (_greedy if options.beam == 1 else _beam)(state, vocabulary, options)
 
 
 def _greedy(
-    step: Step, state: State, vocabulary: Vocabulary, options: DecodingOptions
-) -> Hypothesis:
-    ids: list[int] = []
+    state: State, vocabulary: Vocabulary, options: DecodingOptions
+) -> Generator[Request, Answer, list[Hypothesis]]:
+    scorer = Scorer(vocabulary, options)
+    ids: tuple[int, ...] = ()
     total = 0.0
     ended = False
-    for token, log_probability in _greedy_tokens(step, state, vocabulary, options):
+    token = vocabulary.start_id
+    while len(ids) < options.max_words:
+        token, log_probability, state = yield from scorer.best(token, state, ids)
+        if log_probability == -np.inf:
+            break
         total += log_probability
         ended = token == vocabulary.end_id
-        if not ended:
-            ids.append(token)
-    return _hypothesis(tuple(ids), total, ended, options)
+        if ended:
+            break
+        ids += (token,)
+    return [_hypothesis(ids, total, ended, options)]
 
 
 def _hypothesis(
@@ -201,22 +268,24 @@ def _hypothesis(
 
 
 def _beam(
-    step: Step, state: State, vocabulary: Vocabulary, options: DecodingOptions
-) -> list[Hypothesis]:
+    state: State, vocabulary: Vocabulary, options: DecodingOptions
+) -> Generator[Request, Answer, list[Hypothesis]]:
     """Search with a beam: at each step the `beam` likeliest continuations of all live rows stay.
 
     Those that chose the end token leave the beam and compete by score. The search ends when no
     live hypothesis can reach a better score than the kept ones: probabilities only fall, and no
     caption is longer than `max_words` tokens, so L / max_words ** length_penalty bounds it.
     """
-    scorer = Scorer(step, vocabulary, options)
+    scorer = Scorer(vocabulary, options)
     finished: list[Hypothesis] = []
     prefixes: list[tuple[int, ...]] = [()]
     totals = np.zeros(1)
     ids = np.array([vocabulary.start_id], dtype=np.int32)
     longest = options.max_words**options.length_penalty
     for _ in range(options.max_words):
-        tokens, log_probabilities, state = scorer.candidates(ids, state, prefixes, options.beam)
+        tokens, log_probabilities, state = yield from scorer.candidates(
+            ids, state, prefixes, options.beam
+        )
         candidates = (totals[:, None] + log_probabilities).ravel()
         # Stable: among equals the earlier parent, then the lower id (rows are sorted so).
         order = np.argsort(-candidates, kind="stable")[: options.beam]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecap_runtime import decoding
-from edgecap_runtime.decoding import DecodingOptions, decode, greedy_words
+from edgecap_runtime.decoding import DecodingOptions, decode, decode_together, greedy_words
 from edgecap_runtime.errors import BundleError, OptionError
 from edgecap_runtime.vocabulary import Vocabulary
 
@@ -122,7 +122,7 @@ def test_greedy_equals_a_beam_of_one_exactly(case: dict) -> None:
     options = options_of(case, beam=1)
     model = Markov(case["size"], case["seed"])
     greedy = decode(model, model.first_state(), vocabulary, options)
-    beam = decoding._beam(model, model.first_state(), vocabulary, options)
+    beam = decoding._drive(decoding._beam(model.first_state(), vocabulary, options), model)
     assert greedy == beam
 
 
@@ -186,6 +186,27 @@ def test_stream_runs_a_step_per_word_and_no_more() -> None:
     next(stream)
     next(stream)
     assert model.rows == [1, 1]
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_many_images_together_say_what_each_says_alone(beam: int) -> None:
+    model, vocabulary = Markov(8, 5, spread=0.5), vocabulary_of(8)
+    options = DecodingOptions(beam=beam, max_words=9, n_best=beam)
+    one = model.first_state()
+    # Images that differ: each begins after another word.
+    firsts = [{name: np.full_like(array, word) for name, array in one.items()} for word in range(6)]
+    alone = [decode(model, first, vocabulary, options) for first in firsts]
+    model.rows.clear()
+    joined = {name: np.concatenate([first[name] for first in firsts]) for name in one}
+    together = decode_together(model, joined, vocabulary, options)
+    assert [[found.ids for found in image] for image in together] == [
+        [found.ids for found in image] for image in alone
+    ]
+    for mine, theirs in zip(together, alone, strict=True):
+        assert [f.score for f in mine] == pytest.approx([f.score for f in theirs], abs=1e-6)
+    assert len({image[0].ids for image in together}) > 1
+    assert len(model.rows) <= 9
+    assert model.rows[0] == 6
 
 
 def test_a_beam_is_one_batched_step_of_a_steady_row_count() -> None:
