@@ -1,0 +1,115 @@
+"""What an encoder is to the rest of edgecap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecap.registry import Registry
+from edgecap_runtime.errors import EdgecapError, OptionError
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """How one encoder is built. The values are part of a run and travel with it."""
+
+    size: int = 224
+    """Side of the square input image, in pixels."""
+
+    width: float = 1.0
+    """Width multiplier (MobileNet's alpha): the share of channels kept in each layer."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A registered family of encoders."""
+
+    name: str
+    """The name users type."""
+
+    build: Callable[[EncoderOptions, str | None], Any]
+    """From options and Keras' own `weights` word ("imagenet" or None) to the bare network: a
+    `keras.Model` from scaled RGB [N, size, size, 3] to features [N, F]."""
+
+    default_size: int
+    """The image side it was trained for, in pixels."""
+
+    scale: float
+    """Pixels 0..255 are multiplied by this ..."""
+
+    offset: float
+    """... and this is added, before the network sees them."""
+
+    def scaling(self) -> str:
+        """Say in words what the graph does to pixels; written into exported files."""
+        return f"x * {self.scale:.10g} + {self.offset:.10g} on 0..255, inside the graph"
+
+    def model(self, options: EncoderOptions, weights: str | Path | None) -> Any:
+        """Build the encoder from raw pixels.
+
+        Args:
+            options: size and width.
+            weights: "imagenet" (downloaded by Keras), a path to weights of the bare network
+                without its classifier, or None for random ones.
+
+        Returns:
+            A `keras.Model`: float32 [N, size, size, 3] in 0..255, RGB, to float32 [N, F]. The
+            scaling is a layer inside, so that no caller can forget it.
+
+        Raises:
+            OptionError: a size or width that the network has not, or weights that don't fit.
+            EdgecapError: the weights can't be downloaded.
+        """
+        import keras
+
+        try:
+            network = self.build(options, None)
+        except ValueError as problem:
+            raise OptionError(
+                f"encoder {self.name!r} can't be built with size {options.size} and width "
+                f"{options.width}: {_first_sentence(problem)}"
+            ) from problem
+        self._load(network, options, weights)
+        pixels = keras.Input((options.size, options.size, 3), name="pixels", dtype="float32")
+        scaled = keras.layers.Rescaling(self.scale, self.offset, name="scaling")(pixels)
+        return keras.Model(pixels, network(scaled), name=f"{self.name}_encoder")
+
+    def _load(self, network: Any, options: EncoderOptions, weights: str | Path | None) -> None:
+        """Fill `network` in place from Keras' download or from a file."""
+        if weights is None:
+            return
+        if weights == "imagenet":
+            try:
+                network.set_weights(self.build(options, "imagenet").get_weights())
+            except Exception as problem:
+                raise EdgecapError(
+                    f"the ImageNet weights of {self.name!r} could not be had "
+                    f"({_first_sentence(problem)}); connect to the internet or give a file with "
+                    "--encoder-weights PATH"
+                ) from problem
+            return
+        path = Path(weights)
+        if not path.is_file():
+            raise OptionError(
+                f"no encoder weights at {str(path)!r}; give 'imagenet' or the path of a Keras "
+                "weights file (.weights.h5) of the network without its classifier"
+            )
+        try:
+            network.load_weights(path)
+        except Exception as problem:
+            raise OptionError(
+                f"the weights in {str(path)!r} don't fit {self.name!r} at width "
+                f"{options.width}: {_first_sentence(problem)}; give weights saved without the "
+                "classifier (include_top=False) at the same width"
+            ) from problem
+
+
+def _first_sentence(problem: BaseException) -> str:
+    """Shorten a library's many-line complaint to its first line."""
+    lines = str(problem).strip().splitlines()
+    return lines[0].rstrip(". ") if lines else type(problem).__name__
+
+
+ENCODERS: Registry[Encoder] = Registry("encoder")

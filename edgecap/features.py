@@ -1,0 +1,107 @@
+"""Encoder features, computed once for each image and kept on disk.
+
+The cache is keyed by everything the features depend on: the encoder's weights, the preparation,
+the versions that decode and compute, and each image's bytes. A key that changes is another folder,
+so a stale feature can't be read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from edgecap.files import make_folder
+from edgecap_runtime.atomic import replacing
+from edgecap_runtime.preparation import Preparation, prepare
+
+_SHARD = 1024
+_BATCH = 32
+
+Progress = Callable[[int, int], None]
+
+
+def default_cache() -> Path:
+    """Where features are kept unless the user names a folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "edgecap" / "features"
+
+
+def image_features(
+    encoder: Any,
+    preparation: Preparation,
+    paths: Sequence[Path],
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Compute or read the features of images.
+
+    Args:
+        encoder: `keras.Model` from pixels [N, H, W, 3] in 0..255 to features [N, F].
+        preparation: how each photograph becomes pixels.
+        paths: the images, all readable.
+        cache: folder of the cache; None is `default_cache()`.
+        progress: called with (images done, images in all).
+
+    Returns:
+        float32 [len(paths), F], in the order of `paths`.
+
+    Raises:
+        ImageError: an image can't be read.
+        EdgecapError: the cache can't be written.
+    """
+    folder = (cache or default_cache()) / _encoder_key(encoder, preparation)
+    known = _read(folder)
+    keys = [hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in paths]
+    wanted = {key: path for key, path in zip(keys, paths, strict=True) if key not in known}
+    missing = list(wanted.items())
+    done = len(paths) - len(missing)
+    for first in range(0, len(missing), _SHARD):
+        shard: dict[str, np.ndarray] = {}
+        part = missing[first : first + _SHARD]
+        for start in range(0, len(part), _BATCH):
+            batch = part[start : start + _BATCH]
+            pixels = np.stack([prepare(path, preparation) for _, path in batch])
+            outputs = encoder.predict_on_batch(pixels.astype(np.float32))
+            shard.update(zip((key for key, _ in batch), np.asarray(outputs), strict=True))
+            done += len(batch)
+            if progress:
+                progress(done, len(paths))
+        _write(folder, shard)
+        known.update(shard)
+    if progress:
+        progress(len(paths), len(paths))
+    return np.stack([known[key] for key in keys]).astype(np.float32)
+
+
+def _encoder_key(encoder: Any, preparation: Preparation) -> str:
+    digest = hashlib.sha256()
+    for array in encoder.get_weights():
+        digest.update(np.ascontiguousarray(array).tobytes())
+    versions = {"pillow": PIL.__version__, "layout": 1}
+    about = [encoder.to_json(), dataclasses.asdict(preparation), versions]
+    digest.update(json.dumps(about, sort_keys=True).encode())
+    return digest.hexdigest()[:32]
+
+
+def _read(folder: Path) -> dict[str, np.ndarray]:
+    known: dict[str, np.ndarray] = {}
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as shard:
+            known.update(zip(shard["keys"].tolist(), shard["features"], strict=True))
+    return known
+
+
+def _write(folder: Path, shard: dict[str, np.ndarray]) -> None:
+    keys = sorted(shard)
+    name = hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
+    with replacing(make_folder(folder) / f"{name}.npz") as stream:
+        np.savez(stream, keys=np.array(keys), features=np.stack([shard[key] for key in keys]))

@@ -1,0 +1,97 @@
+"""Captions as training batches, in an order that depends on the seed and the epoch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgecap_runtime.vocabulary import Vocabulary
+
+_CHUNK = 4
+"""Batches that are sorted by length together: wide enough to save padding, narrow enough to mix."""
+
+
+class CaptionBatches:
+    """Batches of captions of similar length, as numpy arrays for any Keras backend."""
+
+    def __init__(
+        self,
+        features: np.ndarray,
+        captions: Sequence[Sequence[Sequence[str]]],
+        vocabulary: Vocabulary,
+        *,
+        batch: int,
+        longest: int,
+        seed: int,
+    ) -> None:
+        """Encode the captions.
+
+        Args:
+            features: float32 [images, F].
+            captions: for each image, its captions, each a sequence of words.
+            vocabulary: gives the ids; must have a padding id.
+            batch: captions a batch.
+            longest: words kept of a caption.
+            seed: of the order.
+        """
+        self._features = features
+        self._batch = batch
+        self._seed = seed
+        pairs = [
+            (image, [*vocabulary.ids_of(words[:longest]), vocabulary.end_id])
+            for image, several in enumerate(captions)
+            for words in several
+        ]
+        self._images = np.array([image for image, _ in pairs], np.int32)
+        self._lengths = np.array([len(ids) for _, ids in pairs], np.int32)
+        self._padding = vocabulary.padding_id or 0
+        width = int(self._lengths.max())
+        self._targets = np.full((len(pairs), width), self._padding, np.int32)
+        for row, (_, ids) in enumerate(pairs):
+            self._targets[row, : len(ids)] = ids
+        starts = np.full((len(pairs), 1), vocabulary.start_id, np.int32)
+        self._inputs = np.concatenate([starts, self._targets[:, :-1]], axis=1)
+        self._order: list[np.ndarray] = []
+        self.epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose order is in force; setting it shuffles."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, value: int) -> None:
+        self._epoch = value
+        dice = np.random.default_rng((self._seed, value))
+        shuffled = dice.permutation(len(self._lengths))
+        batches: list[np.ndarray] = []
+        span = self._batch * _CHUNK
+        for first in range(0, len(shuffled), span):
+            chunk = shuffled[first : first + span]
+            chunk = chunk[np.argsort(self._lengths[chunk], kind="stable")]
+            batches.extend(
+                chunk[start : start + self._batch] for start in range(0, len(chunk), self._batch)
+            )
+        self._order = [batches[place] for place in dice.permutation(len(batches))]
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: int) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+        """Give one batch.
+
+        Returns:
+            Inputs {"features" [rows, F], "ids" [rows, T]}, targets int32 [rows, T], and weights
+            float32 [rows, T]: 1 at words, 0 at padding.
+        """
+        rows = self._order[index]
+        length = int(self._lengths[rows].max())
+        targets = self._targets[rows, :length]
+        inputs = {
+            "features": self._features[self._images[rows]],
+            "ids": self._inputs[rows, :length],
+        }
+        weights = (np.arange(length) < self._lengths[rows, None]).astype(np.float32)
+        return inputs, targets, weights

@@ -1,0 +1,60 @@
+"""The training curve, as a table and as a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from edgecap.training.checkpoint import Epoch
+from edgecap_runtime.atomic import replacing
+
+
+def write_curve(history: Sequence[Epoch], folder: Path) -> None:
+    """Write `history.csv` and `curve.png` into the run."""
+    lines = io.StringIO()
+    table = csv.writer(lines)
+    table.writerow(
+        ["epoch", "loss", "learning_rate", *(f"dev_bleu{n}" for n in (1, 2, 3, 4)), "seconds"]
+    )
+    for row in history:
+        bleu = [f"{value:.3f}" for value in row.bleu]
+        rate = f"{row.learning_rate:.3g}"
+        table.writerow([row.epoch, f"{row.loss:.5f}", rate, *bleu, f"{row.seconds:.1f}"])
+    with replacing(folder / "history.csv") as stream:
+        stream.write(lines.getvalue().encode())
+    with replacing(folder / "curve.png") as stream:
+        _draw(history, stream)
+
+
+def _draw(history: Sequence[Epoch], stream: IO[bytes]) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [row.epoch for row in history]
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    loss, score = figure.subplots(1, 2)
+    loss.plot(epochs, [row.loss for row in history], marker="o", color="tab:blue")
+    loss.set(title="training loss a word", xlabel="epoch")
+    for order in range(4):
+        values = [row.bleu[order] for row in history]
+        score.plot(epochs, values, marker="o", label=f"BLEU-{order + 1}")
+        score.annotate(
+            f"{max(values):.1f}",
+            (epochs[values.index(max(values))], max(values)),
+            textcoords="offset points",
+            xytext=(0, 6),
+            ha="center",
+            fontsize=8,
+        )
+    score.set(title="dev, corpus BLEU, greedy", xlabel="epoch", ylim=(0, None))
+    score.margins(y=0.15)
+    score.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    for axes in (loss, score):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    figure.savefig(stream, dpi=110, format="png")

@@ -1,0 +1,192 @@
+"""The training loop: an epoch, a dev score by decoding, a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgecap.captioner import TrainedCaptioner
+from edgecap.files import load_weights, save_weights
+from edgecap.inference import KerasCaptions
+from edgecap.metrics import corpus_bleu
+from edgecap.training.batches import CaptionBatches
+from edgecap.training.checkpoint import Epoch, read_checkpoint, restore, write_checkpoint
+from edgecap.training.loss import SmoothedCrossEntropy
+from edgecap.training.options import TrainingOptions
+from edgecap_runtime.decoding import DecodingOptions
+from edgecap_runtime.errors import OptionError
+
+Words = Sequence[Sequence[Sequence[str]]]
+"""For each image, its captions, each a sequence of words."""
+
+
+class Trainer:
+    """Trains the decoder of a captioner on features, in a folder that survives being killed."""
+
+    def __init__(
+        self,
+        captioner: TrainedCaptioner,
+        folder: Path,
+        options: TrainingOptions,
+        *,
+        train: tuple[np.ndarray, Words],
+        dev: tuple[np.ndarray, Words],
+    ) -> None:
+        """Compile the decoder and set up the data.
+
+        Args:
+            captioner: its decoder is trained in place, its encoder is left alone.
+            folder: the run; `checkpoint.npz` and the best epoch's weights go there.
+            options: the recipe.
+            train: features float32 [images, F] and their captions.
+            dev: the same, to score each epoch by.
+        """
+        self.captioner = captioner
+        self.folder = folder
+        self.options = options
+        self.history: list[Epoch] = []
+        vocabulary = captioner.design.vocabulary
+        self._batches = CaptionBatches(
+            *train,
+            vocabulary,
+            batch=options.batch,
+            longest=options.longest,
+            seed=options.seed,
+        )
+        self._dev_features, self._dev_words = dev
+        self._captions = KerasCaptions(captioner.decoder, vocabulary)
+        captioner.decoder.compile(
+            optimizer=keras.optimizers.Adam(
+                options.learning_rate,
+                global_clipnorm=options.clip_norm,
+                use_ema=options.average > 0,
+                ema_momentum=options.average,
+            ),
+            loss=SmoothedCrossEntropy(options.label_smoothing),
+            # Batches differ in length, and XLA would compile each length anew.
+            jit_compile=False,
+        )
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the training's state is kept."""
+        return self.folder / "checkpoint.npz"
+
+    def resume(self) -> None:
+        """Go on from the checkpoint.
+
+        Raises:
+            OptionError: the settings differ from those it was begun with.
+            EdgecapError: the checkpoint is damaged.
+        """
+        self.history, settings, arrays = read_checkpoint(self.checkpoint)
+        # More or fewer epochs, and more patience, are what resuming is for.
+        free = {"epochs", "patience"}
+        mine = self._settings()
+        changed = [name for name in mine if name not in free and mine[name] != settings.get(name)]
+        if changed:
+            detail = ", ".join(f"{name} {settings.get(name)} -> {mine[name]}" for name in changed)
+            raise OptionError(
+                f"this training was begun with other settings ({detail}); resume with the old "
+                "ones or choose another --out"
+            )
+        restore(self.captioner.decoder, arrays)
+
+    def run(
+        self,
+        on_batch: Callable[[int, int, int], None] | None = None,
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> None:
+        """Train to the last epoch or until dev stops getting better; the best weights are loaded.
+
+        Args:
+            on_batch: called with (epoch from 1, batches done, batches in all).
+            on_epoch: called after each epoch's checkpoint is on disk.
+        """
+        best = self.folder / "decoder.weights.h5"
+        while not self._finished():
+            index = len(self.history)
+            started = time.perf_counter()
+            loss = self._pass(index, on_batch)
+            with self._averaged_weights():
+                said = self._captions.best(self._dev_features, DecodingOptions(beam=1))
+                epoch = Epoch(
+                    epoch=index + 1,
+                    loss=loss,
+                    learning_rate=self.options.rate_in(index),
+                    bleu=corpus_bleu(said, self._dev_words),
+                    seconds=time.perf_counter() - started,
+                )
+                self.history.append(epoch)
+                if epoch is self.best():
+                    save_weights(self.captioner.decoder, best)
+            write_checkpoint(
+                self.checkpoint, self.captioner.decoder, self.history, self._settings()
+            )
+            if on_epoch:
+                on_epoch(epoch)
+        load_weights(self.captioner.decoder, best)
+
+    def best(self) -> Epoch:
+        """The epoch with the highest dev BLEU-4, then BLEU-3 and so on, the earliest of equals."""
+        return max(self.history, key=lambda epoch: epoch.bleu[::-1])
+
+    def _finished(self) -> bool:
+        done = len(self.history)
+        if done >= self.options.epochs:
+            return True
+        return done > 0 and done - self.best().epoch >= self.options.patience
+
+    def _pass(self, index: int, on_batch: Callable[[int, int, int], None] | None) -> float:
+        """Learn from every caption once; give the mean loss a word."""
+        decoder = self.captioner.decoder
+        decoder.optimizer.learning_rate = self.options.rate_in(index)
+        # Dropout then depends on the epoch, not on how often the training was interrupted.
+        keras.utils.set_random_seed(self.options.seed * 1000 + index)
+        self._batches.epoch = index
+        total = words = 0.0
+        # Not `fit`: its TensorFlow path fixes the caption length to that of the first batches.
+        for place in range(len(self._batches)):
+            inputs, targets, weights = self._batches[place]
+            loss = decoder.train_on_batch(inputs, targets, sample_weight=weights)
+            count = float(weights.sum())
+            total, words = total + float(loss) * count, words + count
+            if on_batch:
+                on_batch(index + 1, place + 1, len(self._batches))
+        return total / words
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """Put the running average of the weights in their place for a while."""
+        if not self.options.average:
+            yield
+            return
+        swap = keras.callbacks.SwapEMAWeights()
+        swap.set_model(self.captioner.decoder)
+        swap.on_test_begin()
+        try:
+            yield
+        finally:
+            swap.on_test_end()
+
+    def _settings(self) -> dict[str, Any]:
+        """What must not change between the parts of one training."""
+        design = self.captioner.design
+        settings = dataclasses.asdict(self.options) | {
+            "decoder": design.decoder,
+            "decoder_options": dataclasses.asdict(design.decoder_options),
+            "vocabulary": len(design.vocabulary),
+            "encoder": design.encoder,
+            "encoder_options": dataclasses.asdict(design.encoder_options),
+        }
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in settings.items()
+        }

@@ -1,0 +1,28 @@
+"""Cross-entropy of the next word with label smoothing, in keras.ops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
+    """(1 - e) * -log p(word) + e * mean over the vocabulary of -log p.
+
+    Label smoothing of Szegedy et al. 2016 (arXiv:1512.00567), section 7, written without the
+    one-hot targets, which would be a [rows, T, V] array. Averaged over words, not captions: the
+    weights of padding are 0.
+    """
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__(name="smoothed_cross_entropy", reduction="mean_with_sample_weight")
+        self.smoothing = smoothing
+
+    def call(self, targets: Any, logits: Any) -> Any:
+        """Targets int32 [rows, T] and logits float32 [rows, T, V] to losses [rows, T]."""
+        logs = ops.log_softmax(logits, axis=-1)
+        picked = ops.take_along_axis(logs, ops.expand_dims(ops.cast(targets, "int32"), -1), axis=-1)
+        likely = -ops.squeeze(picked, -1)
+        return (1 - self.smoothing) * likely - self.smoothing * ops.mean(logs, axis=-1)

@@ -1,0 +1,169 @@
+"""One training from its data to its scores: what the command does, for a program."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgecap.captioner import Design, TrainedCaptioner, write_design
+from edgecap.data import Dataset, load_dataset
+from edgecap.decoders import DECODERS
+from edgecap.encoders import ENCODERS, EncoderOptions
+from edgecap.evaluation import score_captions
+from edgecap.features import Progress, image_features
+from edgecap.files import save_weights
+from edgecap.inference import KerasCaptions
+from edgecap.settings import apply_settings, check_parts
+from edgecap.training.loop import Trainer
+from edgecap.training.options import TrainingOptions
+from edgecap.vocabulary import build_vocabulary
+from edgecap_runtime.decoding import DecodingOptions
+from edgecap_runtime.preparation import Preparation
+
+
+@dataclass
+class TrainingSession:
+    """Data, design and features of one training."""
+
+    dataset: Dataset
+    """Photographs and captions, in splits."""
+
+    design: Design
+    """What is trained."""
+
+    options: TrainingOptions
+    """How it is trained."""
+
+    captioner: TrainedCaptioner | None = None
+    """Set by `encode`."""
+
+    features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    """Split to float32 [images, F]; set by `encode`."""
+
+    @classmethod
+    def open(
+        cls,
+        data: Path,
+        *,
+        images: Path | None = None,
+        encoder: str = "mobilenet",
+        decoder: str = "lstm",
+        settings: Sequence[str] = (),
+        minimum_count: int = 5,
+        name: str | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+    ) -> TrainingSession:
+        """Read the data, count the vocabulary from the training split alone, settle the design.
+
+        Raises:
+            EdgecapError: no dataset, a setting that is none, an unknown encoder or decoder.
+        """
+        check_parts(settings, ("encoder", "decoder", "training"))
+        family = ENCODERS[encoder]
+        encoder_options = apply_settings(
+            "encoder", EncoderOptions(size=family.default_size), settings
+        )
+        decoder_options = apply_settings("decoder", DECODERS[decoder].options(), settings)
+        options = apply_settings("training", TrainingOptions(), settings)
+        dataset = load_dataset(data, images=images, check_images=True, progress=progress)
+        words = [caption for photo in dataset.split("train") for caption in photo.captions]
+        dataset.split("dev")  # refuse now rather than after an epoch
+        design = Design(
+            name=name or f"{encoder}-{decoder}",
+            encoder=encoder,
+            encoder_options=encoder_options,
+            decoder=decoder,
+            decoder_options=decoder_options,
+            vocabulary=build_vocabulary(words, minimum_count),
+            preparation=Preparation(
+                height=encoder_options.size,
+                width=encoder_options.size,
+                fit="stretch",
+                resampling="bilinear",
+                scaling=family.scaling(),
+            ),
+            defaults=DecodingOptions(),
+            provenance={
+                "data": dataset.name,
+                "training": dataclasses.asdict(options),
+                "keras": keras.__version__,
+                "keras_backend": keras.config.backend(),
+                **(provenance or {}),
+            },
+        )
+        return cls(dataset, design, options)
+
+    def encode(
+        self,
+        encoder_weights: str | Path | None,
+        *,
+        cache: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Build the captioner and compute the features of train and dev."""
+        keras.utils.set_random_seed(self.options.seed)
+        self.captioner = TrainedCaptioner.new(self.design, encoder_weights)
+        train, dev = self.dataset.split("train"), self.dataset.split("dev")
+        features = image_features(
+            self.captioner.encoder,
+            self.design.preparation,
+            [photo.path for photo in (*train, *dev)],
+            cache=cache,
+            progress=progress,
+        )
+        self.features = {"train": features[: len(train)], "dev": features[len(train) :]}
+
+    def trainer(self, folder: Path) -> Trainer:
+        """Make the trainer, and write what is known of the run before the first epoch."""
+        if self.captioner is None:
+            raise RuntimeError("encode() comes before trainer()")
+        save_weights(self.captioner.encoder, folder / "encoder.weights.h5")
+        write_design(self.design, folder)
+        words = {
+            split: [photo.captions for photo in self.dataset.split(split)]
+            for split in ("train", "dev")
+        }
+        return Trainer(
+            self.captioner,
+            folder,
+            self.options,
+            train=(self.features["train"], words["train"]),
+            dev=(self.features["dev"], words["dev"]),
+        )
+
+    def finish(
+        self, folder: Path, trainer: Trainer, *, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Score the best epoch on dev, greedy and beam, and write the run whole.
+
+        Returns:
+            {"best_epoch", "epochs", "seconds", "dev": {"greedy": figures, "beam 3": figures}}.
+        """
+        references = [photo.captions for photo in self.dataset.split("dev")]
+        captions = KerasCaptions(trainer.captioner.decoder, self.design.vocabulary)
+        default = self.design.defaults
+        dev: dict[str, Any] = {}
+        searches = {"greedy": dataclasses.replace(default, beam=1), f"beam {default.beam}": default}
+        for search, options in searches.items():
+            said = captions.best(self.features["dev"], options, progress=progress)
+            dev[search] = score_captions(said, references)
+        scores = {
+            "best_epoch": trainer.best().epoch,
+            "epochs": len(trainer.history),
+            "seconds": round(sum(epoch.seconds for epoch in trainer.history), 1),
+            "dev_images": len(references),
+            "dev": dev,
+        }
+        design = dataclasses.replace(
+            self.design, provenance={**self.design.provenance, "scores": scores}
+        )
+        trainer.captioner.design = design
+        trainer.captioner.save(folder)
+        return scores
