@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edgecap_runtime.errors import EdgecapError
 from PIL import Image
 
 from edgecap.data import Dataset, load_dataset
+from edgecap_runtime.errors import EdgecapError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared/data/flickr8k"
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from edgecap_runtime.errors import EdgecapError, OptionError
 from PIL import Image
 
 from edgecap.data import Dataset, Problem, load_dataset, readers
+from edgecap_runtime.errors import EdgecapError, OptionError
 
 Rows = list[tuple[str, str, str]]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgecap_runtime.errors import EdgecapError, OptionError
 from nltk.translate import bleu_score
 
 from edgecap.metrics import corpus_bleu, paired_bootstrap_bleu4, sentence_mean_bleu1
+from edgecap_runtime.errors import EdgecapError, OptionError
 
 COCO_SCORES = (
     Path(__file__).resolve().parents[3]

@@ -3,9 +3,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from edgecap_runtime.errors import OptionError
 
 from edgecap.vocabulary import SPECIAL_WORDS, build_vocabulary
+from edgecap_runtime.errors import OptionError
 
 CAPTIONS = [
     ("a", "dog", "'s", "ball"),

@@ -1,0 +1,48 @@
+"""The captioners in the box, and the sample photographs beside them."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from edgecap_runtime.errors import OptionError
+
+
+def captioners() -> dict[str, Path]:
+    """Name to folder of the captioners that come with edgecap, in alphabetical order."""
+    folder = _inside("captioners")
+    if not folder.is_dir():
+        return {}
+    return {path.parent.name: path.parent for path in sorted(folder.glob("*/run.json"))}
+
+
+def find_run(name_or_path: str | Path) -> Path:
+    """Find a captioner in Keras form.
+
+    Args:
+        name_or_path: a folder that `edgecap train` wrote, or a name from `captioners()`.
+
+    Raises:
+        OptionError: it is neither.
+    """
+    path = Path(name_or_path)
+    if (path / "run.json").is_file():
+        return path
+    known = captioners()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    names = ", ".join(known) or "none in this installation"
+    what = "is no run (it holds no run.json)" if path.exists() else "is neither a folder nor a name"
+    raise OptionError(
+        f"{str(name_or_path)!r} {what}; give a folder that `edgecap train` wrote, or one of the "
+        f"captioners in the box: {names}"
+    )
+
+
+def sample_photos() -> list[Path]:
+    """The free photographs that come with edgecap, in alphabetical order."""
+    return sorted(_inside("samples").glob("*.jpg"))
+
+
+def _inside(name: str) -> Path:
+    return Path(str(files("edgecap"))) / name

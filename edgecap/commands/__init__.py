@@ -1,0 +1,1 @@
+"""The subcommands of `edgecap`, one module each."""

@@ -1,0 +1,163 @@
+"""`edgecap train`: from a folder of photographs with captions to a captioner in Keras form."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgecap.console import ERRORS, print_json, print_scores, progress_bar
+from edgecap_runtime.errors import OptionError
+
+
+@click.command()
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder with photographs and captions (Flickr8k, Karpathy, COCO, CSV or JSONL layout).",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder of the image files, if it is not beside the captions.",
+)
+@click.option("--encoder", default="mobilenet", show_default=True, help="Encoder family.")
+@click.option(
+    "--encoder-weights",
+    default="imagenet",
+    show_default=True,
+    help="'imagenet' (downloaded) or a Keras weights file of the network without its classifier.",
+)
+@click.option("--decoder", default="lstm", show_default=True, help="Decoder family.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the run; must be new unless --resume is given.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with the training in --out from its last checkpoint."
+)
+@click.option("--name", help="The captioner's name; by default encoder-decoder.")
+@click.option(
+    "--minimum-count",
+    default=5,
+    show_default=True,
+    help="Times a word must occur in the training captions to be learned.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PART.OPTION=VALUE",
+    help="Change a setting of the encoder, decoder or training, e.g. decoder.units=256, "
+    "encoder.width=0.5. May be repeated.",
+)
+@click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
+@click.option("--seed", type=int, help="Short for --set training.seed=N.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Folder for encoder features; by default in the user's cache folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the final dev scores as JSON.")
+def train(
+    data: Path,
+    images: Path | None,
+    encoder: str,
+    encoder_weights: str,
+    decoder: str,
+    out: Path,
+    resume: bool,
+    name: str | None,
+    minimum_count: int,
+    settings: tuple[str, ...],
+    epochs: int | None,
+    seed: int | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Train a captioner.
+
+    The encoder stays as it is: its features are computed once and cached, and the decoder learns
+    from them. After each epoch dev is captioned and scored, the best epoch is kept, and a
+    checkpoint is written: a training that was stopped goes on with --resume.
+
+    \b
+    Example:
+      edgecap train --data flickr8k --encoder mobilenet --decoder lstm --out runs/mobilenet-lstm
+    """
+    settings += tuple(
+        f"training.{option}={value}"
+        for option, value in (("epochs", epochs), ("seed", seed))
+        if value is not None
+    )
+    checkpoint = out / "checkpoint.npz"
+    if checkpoint.exists() and not resume:
+        raise OptionError(
+            f"{str(out)!r} holds a training already; go on with it by --resume, or choose "
+            "another --out"
+        )
+    if resume and not checkpoint.exists():
+        raise OptionError(
+            f"{str(out)!r} holds no checkpoint to resume from; leave --resume out to begin"
+        )
+
+    from edgecap.training.session import TrainingSession
+
+    session = TrainingSession.open(
+        data,
+        images=images,
+        encoder=encoder,
+        decoder=decoder,
+        settings=settings,
+        minimum_count=minimum_count,
+        name=name,
+        provenance={
+            "command": "edgecap " + shlex.join(sys.argv[1:]),
+            "trained": date.today().isoformat(),
+            "machine": platform.machine(),
+        },
+    )
+    for problem in session.dataset.problems:
+        ERRORS.print(f"left out {problem.name}: {problem.reason}", style="yellow")
+    for note in session.dataset.notes:
+        ERRORS.print(f"note: {note}")
+    with progress_bar("encoding photographs") as report:
+        session.encode(encoder_weights, cache=cache, progress=report)
+    trainer = session.trainer(out)
+    if resume:
+        trainer.resume()
+        ERRORS.print(f"going on after epoch {len(trainer.history)}")
+    with progress_bar("training") as report:
+        trainer.run(
+            on_batch=lambda epoch, done, total: report(
+                (epoch - 1) * total + done, total * session.options.epochs
+            ),
+            on_epoch=lambda epoch: _say(epoch, session, out, trainer),
+        )
+    with progress_bar("scoring dev") as report:
+        scores = session.finish(out, trainer, progress=report)
+    if as_json:
+        print_json(scores)
+    else:
+        title = f"{out}: dev of {session.dataset.name}, best epoch {scores['best_epoch']}"
+        print_scores(title, scores["dev"])
+
+
+def _say(epoch: Any, session: Any, out: Path, trainer: Any) -> None:
+    """Tell one epoch's figures and draw the curve anew."""
+    from edgecap.training.curve import write_curve
+
+    write_curve(trainer.history, out)
+    bleu = " / ".join(f"{value:.1f}" for value in epoch.bleu)
+    ERRORS.print(
+        f"epoch {epoch.epoch:2d}  loss {epoch.loss:.3f}  dev corpus BLEU-1..4 (greedy) {bleu}  "
+        f"{epoch.seconds:.0f} s"
+    )

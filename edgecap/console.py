@@ -1,0 +1,112 @@
+"""What commands share: the console, progress bars, and errors as one sentence."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from edgecap_runtime.errors import EdgecapError
+
+ERRORS = Console(stderr=True, highlight=False)
+"""Progress, notes and errors go to stderr, so that stdout is the answer alone."""
+
+
+class EdgecapGroup(click.Group):
+    """A click group whose commands end bad input with one sentence and exit status 2."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(context)
+        except EdgecapError as problem:
+            click.echo(f"error: {problem}", err=True)
+            context.exit(2)
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            context.exit(130)
+
+
+def quiet_tensorflow() -> None:
+    """Keep TensorFlow's talk of missing GPUs off the screen; call before it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each stage on stderr; call what it yields with (stage, done, total)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=ERRORS, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield report
+
+
+@contextmanager
+def progress_bar(stage: str) -> Iterator[Callable[[int, int], None]]:
+    """Show one bar on stderr; call what it yields with (done, total)."""
+    with progress_bars() as report:
+        yield functools.partial(report, stage)
+
+
+def print_json(answer: Any) -> None:
+    """Write an answer for a program to read."""
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table; every column but the first is right-aligned."""
+    table = Table(title=title, title_justify="left")
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right" if place else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+
+
+def print_scores(title: str, scores: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write what `edgecap.evaluation.score_captions` says of each search."""
+    columns = (
+        "search",
+        *(f"BLEU-{order}" for order in (1, 2, 3, 4)),
+        "sentence-mean BLEU-1",
+        "different",
+        "images",
+    )
+    rows = [
+        (
+            search,
+            *(f"{value:.1f}" for value in figures["corpus_bleu"]),
+            f"{figures['sentence_mean_bleu1']:.4f}",
+            str(figures["different_captions"]),
+            str(figures["images"]),
+        )
+        for search, figures in scores.items()
+    ]
+    print_table(f"{title} (BLEU-1 to 4 are corpus BLEU)", columns, rows)

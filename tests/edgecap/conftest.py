@@ -1,0 +1,86 @@
+"""A tiny dataset and a tiny captioner, made anew for each test run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COLOURS = {
+    "red": (220, 30, 30),
+    "green": (30, 180, 40),
+    "blue": (30, 60, 220),
+    "yellow": (230, 220, 40),
+}
+
+
+def write_tiny_dataset(folder: Path, train: int = 24, dev: int = 8) -> Path:
+    """Write coloured squares with captions that name the colour, in the Flickr8k layout."""
+    dice = np.random.default_rng(7)
+    (folder / "images").mkdir(parents=True)
+    captions: list[str] = []
+    names: list[str] = []
+    colours = list(COLOURS)
+    for place in range(train + dev):
+        colour = colours[place % len(colours)]
+        name = f"{place:03d}_{colour}.jpg"
+        noise = dice.integers(-20, 20, (48, 64, 3))
+        pixels = np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / name, quality=95)
+        names.append(name)
+        captions += [f"{name}#0\tA {colour} square .", f"{name}#1\tThe square is {colour} ."]
+    (folder / "Flickr8k.token.txt").write_text("\n".join(captions) + "\n")
+    (folder / "Flickr_8k.trainImages.txt").write_text("\n".join(names[:train]) + "\n")
+    (folder / "Flickr_8k.devImages.txt").write_text("\n".join(names[train:]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the Flickr8k layout: 24 training and 8 dev images."""
+    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random encoder weights whose features tell the colours apart.
+
+    In a MobileNet as it is born, signals shrink from layer to layer until nothing is left: its
+    batch norm has to have seen pictures once.
+    """
+    import keras
+
+    keras.utils.set_random_seed(1)
+    network = keras.applications.MobileNet(
+        weights=None, include_top=False, pooling="avg", input_shape=(32, 32, 3), alpha=0.25
+    )
+    pixels = np.stack(
+        [
+            np.asarray(Image.open(path).resize((32, 32)), np.float32) / 127.5 - 1
+            for path in sorted((tiny_data / "images").iterdir())
+        ]
+    )
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.5
+    for _ in range(12):
+        network(pixels, training=True)
+    path = tmp_path_factory.mktemp("weights") / "tiny.weights.h5"
+    network.save_weights(path)
+    return path
+
+
+TINY_SETTINGS = (
+    "encoder.size=32",
+    "encoder.width=0.25",
+    "decoder.embedding=16",
+    "decoder.units=24",
+    "decoder.dropout=0",
+    "training.batch=8",
+    "training.learning_rate=0.02",
+    "training.drop_after=",
+    "training.average=0",
+)
+"""Settings of a captioner that trains in seconds."""

@@ -1,0 +1,288 @@
+"""Training learns, survives being killed, and says what it was begun with."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecap.captioner import TrainedCaptioner, read_design
+from edgecap.features import image_features
+from edgecap.inference import KerasCaptions
+from edgecap.training.batches import CaptionBatches
+from edgecap.training.loop import Trainer
+from edgecap.training.loss import SmoothedCrossEntropy
+from edgecap.training.options import TrainingOptions
+from edgecap.training.session import TrainingSession
+from edgecap_runtime.decoding import DecodingOptions
+from edgecap_runtime.errors import EdgecapError, OptionError
+from edgecap_runtime.vocabulary import Vocabulary
+
+from .conftest import TINY_SETTINGS
+
+Opener = Callable[..., TrainingSession]
+
+
+@pytest.fixture
+def open_session(tiny_data: Path, tiny_weights: Path, tmp_path: Path) -> Opener:
+    def opener(*more: str) -> TrainingSession:
+        session = TrainingSession.open(tiny_data, settings=(*TINY_SETTINGS, *more), minimum_count=1)
+        session.encode(tiny_weights, cache=tmp_path / "cache")
+        return session
+
+    return opener
+
+
+def test_learns_what_it_sees_and_writes_a_whole_run(open_session: Opener, tmp_path: Path) -> None:
+    session = open_session("training.epochs=25", "training.patience=25")
+    trainer = session.trainer(tmp_path / "run")
+    trainer.run()
+    scores = session.finish(tmp_path / "run", trainer)
+    # Saying one colour for all would give 75.
+    assert scores["dev"]["greedy"]["corpus_bleu"][0] > 90
+    assert scores["dev"]["greedy"]["different_captions"] >= 3
+    assert trainer.history[-1].loss < trainer.history[0].loss / 2
+    loaded = TrainedCaptioner.load(tmp_path / "run")
+    assert loaded.design.provenance["scores"] == json.loads(json.dumps(scores))
+    for mine, theirs in zip(
+        trainer.captioner.decoder.get_weights(), loaded.decoder.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(
+    open_session: Opener, tmp_path: Path
+) -> None:
+    whole = open_session("training.epochs=4").trainer(tmp_path / "whole")
+    whole.run()
+
+    class KilledError(Exception):
+        pass
+
+    def kill_in_third_epoch(epoch: int, done: int, total: int) -> None:
+        if epoch == 3 and done == 2:
+            raise KilledError
+
+    first = open_session("training.epochs=4").trainer(tmp_path / "killed")
+    with pytest.raises(KilledError):
+        first.run(on_batch=kill_in_third_epoch)
+    again = open_session("training.epochs=4").trainer(tmp_path / "killed")
+    again.resume()
+    assert len(again.history) == 2
+    again.run()
+    assert [epoch.loss for epoch in again.history] == pytest.approx(
+        [epoch.loss for epoch in whole.history], rel=1e-4
+    )
+
+
+def test_the_average_of_the_weights_is_what_is_scored_and_kept(
+    open_session: Opener, tmp_path: Path
+) -> None:
+    """With a momentum of 1/2 the average after each step is that of it and the last weights."""
+    session = open_session("training.epochs=1", "training.average=0.5", "training.batch=16")
+    trainer = session.trainer(tmp_path / "run")
+    decoder = trainer.captioner.decoder
+    seen = [[np.array(weight) for weight in decoder.trainable_variables]]
+
+    def remember(epoch: int, done: int, total: int) -> None:
+        seen.append([np.array(weight) for weight in decoder.trainable_variables])
+
+    trainer.run(on_batch=remember)
+    average = seen[0]
+    for weights in seen[1:]:
+        average = [0.5 * a + 0.5 * b for a, b in zip(average, weights, strict=True)]
+    kept = [np.array(weight) for weight in decoder.trainable_variables]
+    assert len(seen) == 4
+    for mine, theirs in zip(kept, average, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+def test_resuming_with_other_settings_is_refused(open_session: Opener, tmp_path: Path) -> None:
+    open_session("training.epochs=1").trainer(tmp_path / "run").run()
+    other = open_session("training.epochs=1", "training.batch=4")
+    trainer = other.trainer(tmp_path / "run")
+    with pytest.raises(OptionError, match="batch 8 -> 4"):
+        trainer.resume()
+
+
+def test_a_damaged_checkpoint_is_named(open_session: Opener, tmp_path: Path) -> None:
+    trainer = open_session("training.epochs=1").trainer(tmp_path / "run")
+    trainer.checkpoint.write_bytes(b"PK\x03\x04 not an archive")
+    with pytest.raises(EdgecapError, match=r"checkpoint\.npz"):
+        trainer.resume()
+
+
+def test_stops_early_when_dev_gets_no_better(open_session: Opener, tmp_path: Path) -> None:
+    session = open_session("training.epochs=40", "training.patience=2")
+    trainer = session.trainer(tmp_path / "run")
+    trainer.run()
+    assert len(trainer.history) == trainer.best().epoch + 2 < 40
+
+
+def test_the_curve_is_written_as_a_table_and_a_picture(
+    open_session: Opener, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    from edgecap.training.curve import write_curve
+
+    trainer = open_session("training.epochs=2").trainer(tmp_path / "run")
+    trainer.run(on_epoch=lambda epoch: write_curve(trainer.history, trainer.folder))
+    rows = list(csv.DictReader((tmp_path / "run" / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[1]["loss"]) == pytest.approx(trainer.history[1].loss, abs=1e-4)
+    with Image.open(tmp_path / "run" / "curve.png") as picture:
+        assert picture.size[0] > 600
+
+
+def test_batches_hold_every_caption_once_and_depend_on_the_epoch_alone() -> None:
+    vocabulary = Vocabulary(("<pad>", "<s>", "</s>", "a", "b", "c"), 1, 2, padding_id=0)
+    captions = [[["a"] * n, ["b"] * (n + 1)] for n in range(1, 40)]
+    features = np.arange(39, dtype=np.float32)[:, None]
+
+    def rows(batches: CaptionBatches) -> list[tuple[int, ...]]:
+        seen = []
+        for place in range(len(batches)):
+            inputs, targets, weights = batches[place]
+            assert inputs["ids"].shape == targets.shape == weights.shape
+            assert (inputs["ids"][:, 0] == 1).all()
+            np.testing.assert_array_equal(inputs["ids"][:, 1:], targets[:, :-1])
+            np.testing.assert_array_equal(weights == 0, targets == 0)
+            seen += [
+                (int(image[0]), *row[row > 0].tolist())
+                for image, row in zip(inputs["features"], targets, strict=True)
+            ]
+        return seen
+
+    batches = CaptionBatches(features, captions, vocabulary, batch=8, longest=10, seed=3)
+    first = rows(batches)
+    assert len(first) == 2 * len(captions)
+    batches.epoch = 1
+    second = rows(batches)
+    assert sorted(first) == sorted(second)
+    assert first != second
+    batches.epoch = 0
+    assert rows(batches) == first
+    assert max(len(row) for row in first) == 1 + 10 + 1
+
+
+def test_loss_equals_cross_entropy_with_smoothed_one_hot_targets() -> None:
+    import keras
+
+    dice = np.random.default_rng(0)
+    logits = dice.normal(size=(3, 4, 7)).astype(np.float32)
+    targets = dice.integers(0, 7, (3, 4)).astype(np.int32)
+    weights = (dice.random((3, 4)) > 0.3).astype(np.float32)
+    ours = SmoothedCrossEntropy(0.1)(targets, logits, sample_weight=weights)
+    theirs = keras.losses.categorical_crossentropy(
+        np.eye(7, dtype=np.float32)[targets], logits, from_logits=True, label_smoothing=0.1
+    )
+    expected = float((np.asarray(theirs) * weights).sum() / weights.sum())
+    assert float(ours) == pytest.approx(expected, rel=1e-5)
+
+
+def test_features_are_cached_by_all_that_they_depend_on(
+    open_session: Opener, tmp_path: Path
+) -> None:
+    session = open_session()
+    assert session.captioner is not None
+    paths = [photo.path for photo in session.dataset.split("dev")]
+    calls: list[int] = []
+
+    class Counting:
+        def __init__(self, encoder: object) -> None:
+            self.encoder = encoder
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.encoder, name)
+
+        def predict_on_batch(self, pixels: np.ndarray) -> np.ndarray:
+            calls.append(len(pixels))
+            return self.encoder.predict_on_batch(pixels)  # type: ignore[attr-defined]
+
+    encoder = Counting(session.captioner.encoder)
+    preparation = session.design.preparation
+    cached = image_features(encoder, preparation, paths, cache=tmp_path / "cache")
+    assert not calls
+    np.testing.assert_array_equal(cached, session.features["dev"])
+    other = type(preparation)(**{**vars(preparation), "resampling": "nearest"})
+    image_features(encoder, other, paths, cache=tmp_path / "cache")
+    assert sum(calls) == len(paths)
+    weights = session.captioner.encoder.get_weights()
+    session.captioner.encoder.set_weights([weights[0] + 0.01, *weights[1:]])
+    image_features(encoder, preparation, paths[:3], cache=tmp_path / "cache")
+    assert sum(calls) == len(paths) + 3
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_step_says_what_the_training_graph_says(layers: int) -> None:
+    from edgecap.decoders import DECODERS
+
+    family = DECODERS["lstm"]
+    decoder = family.build(family.options(embedding=12, units=20, layers=layers), 30, 9)
+    dice = np.random.default_rng(layers)
+    decoder.set_weights([dice.normal(0, 0.4, w.shape) for w in decoder.get_weights()])
+    features = dice.normal(size=(5, 9)).astype(np.float32)
+    ids = dice.integers(0, 30, (5, 8)).astype(np.int32)
+    whole = np.asarray(decoder.prefix_logits(features, ids))
+    state = decoder.first_state(features)
+    for place in range(8):
+        vectors = decoder.embedding_table[ids[:, place]]
+        logits, state = decoder.step(ids[:, place], vectors, state)
+        np.testing.assert_allclose(np.asarray(logits), whole[:, place], atol=1e-5)
+    assert set(state) == set(decoder.state_spec)
+
+
+def test_many_images_together_say_what_each_says_alone(
+    open_session: Opener, tmp_path: Path
+) -> None:
+    session = open_session("training.epochs=3")
+    trainer = session.trainer(tmp_path / "run")
+    trainer.run()
+    captions = KerasCaptions(trainer.captioner.decoder, session.design.vocabulary)
+    features = session.features["dev"]
+    for options in (DecodingOptions(beam=1), DecodingOptions(beam=3)):
+        together = captions.best(features, options)
+        alone = [captions.best(features[row : row + 1], options)[0] for row in range(len(features))]
+        assert together == alone
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("decoder.units=many", "whole number"),
+        ("decoder.wings=2", "no option 'wings'"),
+        ("engine.units=2", "names no part"),
+        ("units=2", "PART.OPTION=VALUE"),
+        ("decoder.units=0", "decoder.units is 0"),
+        ("encoder.size=7", "size 7"),
+    ],
+)
+def test_bad_settings_get_one_sentence(
+    tiny_data: Path, tmp_path: Path, setting: str, sentence: str
+) -> None:
+    with pytest.raises(OptionError, match=sentence):
+        TrainingSession.open(tiny_data, settings=(setting,), minimum_count=1).encode(
+            None, cache=tmp_path
+        )
+
+
+def test_a_run_of_a_newer_edgecap_is_refused(open_session: Opener, tmp_path: Path) -> None:
+    open_session().trainer(tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    path.write_text(path.read_text().replace('"run_version": 1', '"run_version": 2'))
+    with pytest.raises(EdgecapError, match="upgrade edgecap"):
+        read_design(tmp_path / "run")
+
+
+def test_options_of_training_say_their_learning_rate() -> None:
+    options = TrainingOptions(learning_rate=1.0, drop_after=(2, 4), drop_factor=0.1)
+    assert [round(options.rate_in(epoch), 6) for epoch in range(5)] == [1, 1, 0.1, 0.1, 0.01]
+
+
+def test_trainer_is_what_the_session_makes(open_session: Opener, tmp_path: Path) -> None:
+    assert isinstance(open_session().trainer(tmp_path / "r"), Trainer)
