@@ -1,0 +1,59 @@
+"""Makes the files of a run's targets before anything is timed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgecap_bench.measure import Progress, Row
+from edgecap_bench.process import WorkerError, WorkerProcess
+
+__all__ = ["export_all"]
+
+_COMMAND = (sys.executable, "-P", "-m", "edgecap_bench.exporter")
+_ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+_TIMEOUT_S = 3600.0
+_COMPARED = 100
+"""Most photographs on which an export is compared with Keras; as many prove it."""
+
+
+def export_all(
+    wanted: Sequence[Row],
+    rows: Sequence[Row],
+    run: Path,
+    photos: Sequence[Path],
+    logs: Path,
+    progress: Progress,
+) -> None:
+    """Export each wanted row's file from a run; a row that fails, and its floor, say why."""
+    compared = [str(photo) for photo in photos[:_COMPARED]]
+    worker: WorkerProcess | None = None
+    try:
+        for done, row in enumerate(wanted):
+            progress(done, len(wanted))
+            try:
+                if worker is None:
+                    worker = WorkerProcess(_COMMAND, _ENVIRONMENT, logs / "export.log", _TIMEOUT_S)
+                    worker.ask("start", run=str(run), photos=compared)
+                worker.ask("export", path=str(row.plan.files[0]), recipe=row.plan.recipe)
+            except WorkerError as problem:
+                _fail(row, rows, str(problem))
+                if worker is not None and not worker.alive:
+                    worker.close()
+                    worker = None
+        progress(len(wanted), len(wanted))
+    finally:
+        if worker is not None:
+            worker.close()
+
+
+def _fail(row: Row, rows: Sequence[Row], reason: str) -> None:
+    # A file of an earlier run may lie there; measuring that would be wrong.
+    for item in rows:
+        if item is row or item.plan.floor_of == row.plan.label:
+            item.error = f"the export failed: {reason}"

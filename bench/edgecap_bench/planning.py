@@ -1,0 +1,143 @@
+"""From the words of the command line to a `Benchmark`; all bad input is refused here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecap.box import find_run, sample_photos
+from edgecap.files import make_folder
+from edgecap_bench.benchmark import Benchmark
+from edgecap_bench.targets import Plan, Setting, plan_targets
+from edgecap_bench.targets.bare import plan_floor
+from edgecap_bench.targets.runtime_file import plan_file
+from edgecap_runtime.backends import default_threads
+from edgecap_runtime.bundle import read_manifest
+from edgecap_runtime.errors import OptionError
+from edgecap_runtime.preparation import open_photo
+
+if TYPE_CHECKING:
+    from edgecap.data import Photo
+
+__all__ = ["find_photos", "plan_benchmark"]
+
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def plan_benchmark(
+    captioners: Sequence[str],
+    *,
+    targets: Sequence[str] | None,
+    photos: Path | None,
+    data: Path | None,
+    images: Path | None,
+    split: str,
+    quality_images: int | None,
+    threads: int | None,
+    beam: int,
+    rounds: int,
+    bare: bool,
+    import_repeats: int,
+    seed: int,
+    out: Path,
+) -> Benchmark:
+    """Settle what is to be measured; the arguments are the command's options.
+
+    Raises `EdgecapError` (`OptionError`, `BundleError`, `ImageError`) for what is not legal,
+    before anything is written but the folder `out`.
+    """
+    if data is None and (images is not None or quality_images is not None):
+        raise OptionError(
+            "--images and --quality-images belong to the scores; give the dataset with --data."
+        )
+    threads = default_threads() if threads is None else threads
+    files = [Path(name) for name in captioners if Path(name).is_file()]
+    runs = [name for name in captioners if not Path(name).is_file()]
+    plans = _plans_of_files(files, threads)
+    run, name = None, files[0].stem if len(files) == 1 else f"{len(files)} files"
+    if len(runs) > 1:
+        raise OptionError(f"One RUN at a time can be measured, not {len(runs)}: {', '.join(runs)}.")
+    if runs:
+        run, name, of_run = _plans_of_run(runs[0], targets, out, threads)
+        plans = [*of_run, *plans]
+    elif targets is not None:
+        raise OptionError(
+            "--targets says what a RUN is measured as, and only files are given; leave it out, or "
+            "give a RUN."
+        )
+    if bare:
+        plans = [item for plan in plans for item in _with_floor(plan, threads)]
+    return Benchmark(
+        captioner=name,
+        plans=tuple(plans),
+        run=run,
+        photos=tuple(find_photos(photos)),
+        images=_quality_images(data, images, split, quality_images),
+        threads=threads,
+        beams=tuple(sorted({1, beam})),
+        rounds=rounds,
+        import_repeats=import_repeats,
+        seed=seed,
+        out=make_folder(out),
+    )
+
+
+def find_photos(where: Path | None) -> list[Path]:
+    """Give the photographs of a folder in alphabetical order, or edgecap's samples for None.
+
+    Raises `OptionError` where there are none, `ImageError` if one can't be used.
+    """
+    if where is None:
+        found = sample_photos()
+        if not found:
+            raise OptionError(
+                "This edgecap has no sample photographs; give a folder of yours with --photos."
+            )
+    elif where.is_dir():
+        found = sorted(path for path in where.iterdir() if path.suffix.lower() in _ENDINGS)
+        if not found:
+            raise OptionError(
+                f"There is no photograph in {str(where)!r}; give a folder that holds files ending "
+                f"in {', '.join(_ENDINGS)}."
+            )
+    else:
+        found = [where]
+    for path in found:
+        open_photo(path)
+    return [path.resolve() for path in found]
+
+
+def _plans_of_files(files: Sequence[Path], threads: int) -> list[Plan]:
+    labels = [path.name for path in files]
+    plans = []
+    for path in files:
+        read_manifest(path)  # refuse what is no captioner before anything starts
+        label = path.name if labels.count(path.name) == 1 else str(path)
+        plans.append(plan_file(label, path.resolve(), threads))
+    return plans
+
+
+def _plans_of_run(
+    name: str, targets: Sequence[str] | None, out: Path, threads: int
+) -> tuple[Path, str, list[Plan]]:
+    from edgecap.captioner import read_design
+
+    run = find_run(name).resolve()
+    title = read_design(run).name
+    setting = Setting(run=run, name=title, out=out.resolve(), threads=threads)
+    return run, title, plan_targets(setting, targets)
+
+
+def _with_floor(plan: Plan, threads: int) -> list[Plan]:
+    return [plan, plan_floor(plan, threads)] if plan.has_floor else [plan]
+
+
+def _quality_images(
+    data: Path | None, images: Path | None, split: str, count: int | None
+) -> tuple[Photo, ...]:
+    if data is None:
+        return ()
+    from edgecap.data import load_dataset
+
+    return load_dataset(data, images=images).split(split)[:count]

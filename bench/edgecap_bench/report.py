@@ -1,0 +1,183 @@
+"""From rows to the report: the JSON that everything else is drawn from.
+
+`schema` is "edgecap-bench/1"; a change that breaks readers raises the number. Times are
+milliseconds, memory and sizes MB (10^6 bytes) or bytes where the key says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgecap_bench.machine import file_facts
+from edgecap_bench.measure import Row, Timed
+from edgecap_bench.sample import PARTS
+from edgecap_bench.statistics import NOISY, median_interval, percentile, ratio_of_photos, summary
+
+__all__ = ["SCHEMA", "build_rows", "search_name", "stacked_ms"]
+
+SCHEMA = "edgecap-bench/1"
+
+Quality = Mapping[str, Mapping[int, Mapping[str, Any]]]
+"""Scores by label and beam."""
+
+
+def search_name(beam: int) -> str:
+    """Give what a search is called in reports: "greedy" or "beam 3"."""
+    return "greedy" if beam == 1 else f"beam {beam}"
+
+
+def build_rows(rows: Sequence[Row], quality: Quality, seed: int) -> list[dict[str, Any]]:
+    """Give each row as the report has it, with its ratios to the others."""
+    reference = _reference(rows)
+    return [
+        {
+            **_facts(row),
+            **_times(row, seed),
+            **_memory(row, rows),
+            "same_words": _same_words(row, reference),
+            "quality": {
+                search_name(beam): dict(scores)
+                for beam, scores in quality.get(row.plan.label, {}).items()
+            },
+            "ratios": _ratios(row, rows),
+            "samples": _columns(row.timed),
+        }
+        for row in rows
+    ]
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    # Only what was loaded: where an export failed, an older file may lie.
+    loaded = row.plan.files if row.load_ms is not None else ()
+    files = [file_facts(path) for path in loaded]
+    return {
+        "target": row.plan.label,
+        "error": row.error,
+        "recipe": row.plan.recipe,
+        "floor_of": row.plan.floor_of,
+        "files": files,
+        "file_mb": sum(item["bytes"] for item in files) / 1e6 if files else None,
+        "parity": _parity(row),
+    }
+
+
+def _parity(row: Row) -> dict[str, Any] | None:
+    """Give the main figures of the parity report in an exported file, if it has one."""
+    from edgecap_runtime.bundle import read_manifest
+    from edgecap_runtime.errors import BundleError
+
+    if not row.plan.has_floor or row.load_ms is None:
+        return None
+    try:
+        parity = read_manifest(row.plan.files[0]).parity
+    except BundleError:
+        return None
+    wanted = ("verdict", "images", "token_exact_greedy", "token_exact_beam", "largest", "p99")
+    return None if parity is None else {key: parity[key] for key in wanted if key in parity}
+
+
+def _times(row: Row, seed: int) -> dict[str, Any]:
+    greedy = [item for item in row.timed if item.beam == 1]
+    parts: dict[str, Any] = {f"{part}_ms": None for part in PARTS}
+    if greedy:
+        parts = {
+            f"{part}_ms": summary([item.sample.part_ms(part) for item in greedy]) for part in PARTS
+        }
+    steps = [item.sample for item in greedy if item.sample.steps]
+    searches = sorted({item.beam for item in row.timed})
+    return {
+        "import_ms": row.import_ms,
+        "load_ms": row.load_ms,
+        **parts,
+        "per_word_ms": summary([item.words_ms / item.steps for item in steps]) if steps else None,
+        "steps": summary([item.steps for item in steps]) if steps else None,
+        "caption_ms": {search_name(beam): _captions(row, beam, seed) for beam in searches},
+        "photos": len({item.photo for item in row.timed}),
+    }
+
+
+def _captions(row: Row, beam: int, seed: int) -> dict[str, Any]:
+    rounds: dict[int, list[float]] = {}
+    for item in row.timed:
+        if item.beam == beam:
+            rounds.setdefault(item.round, []).append(item.sample.caption_ms)
+    whole = summary([value for values in rounds.values() for value in values])
+    low, high = median_interval(list(rounds.values()), seed)
+    return {**whole, "p50_interval": [low, high], "noisy": high - low > NOISY * whole["p50"]}
+
+
+def _memory(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    over = None
+    for other in rows:
+        if other.plan.floor_of == row.plan.label and other.peak_mb and row.peak_mb:
+            over = row.peak_mb - other.peak_mb
+    return {"peak_mb": row.peak_mb, "peak_over_bare_mb": over}
+
+
+def _reference(rows: Sequence[Row]) -> Row | None:
+    """Give the row whose words the others are compared with: the first that said the most."""
+    candidates = [row for row in rows if row.said and row.plan.floor_of is None]
+    return max(candidates, key=lambda row: _said_greedily(row), default=None)
+
+
+def _said_greedily(row: Row) -> int:
+    return sum(beam == 1 for _, beam in row.said)
+
+
+def _same_words(row: Row, reference: Row | None) -> dict[str, Any] | None:
+    if reference is None:
+        return None
+    common = [place for place in row.said if place[1] == 1 and place in reference.said]
+    if not common:
+        return None
+    same = sum(list(row.said[at].ids) == list(reference.said[at].ids) for at in common)
+    return {"as": reference.plan.label, "photos": len(common), "same": same}
+
+
+def _ratios(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    """Compare a row with its own floor and beam, and with each row in Keras form."""
+    own = _by_photo(row.timed, 1)
+    ratios: dict[str, Any] = {"over_bare": None, "beam_over_greedy": {}, "faster_than": {}}
+    if row.plan.floor_of is not None:
+        return ratios
+    for other in rows:
+        theirs = _by_photo(other.timed, 1)
+        if other.plan.floor_of == row.plan.label:
+            ratios["over_bare"] = ratio_of_photos(own, _by_photo(other.timed, 1, parts=True))
+        elif other.plan.baseline and other is not row:
+            ratios["faster_than"][other.plan.label] = ratio_of_photos(theirs, own)
+    for beam in sorted({item.beam for item in row.timed} - {1}):
+        searched = _by_photo(row.timed, beam)
+        ratios["beam_over_greedy"][str(beam)] = ratio_of_photos(searched, own)
+    return ratios
+
+
+def _by_photo(timed: Sequence[Timed], beam: int, parts: bool = False) -> dict[int, list[float]]:
+    """Give each photograph's caption times, or the sums of its parts' times."""
+    times: dict[int, list[float]] = {}
+    for item in timed:
+        if item.beam == beam:
+            value = item.sample.parts_ms if parts else item.sample.caption_ms
+            times.setdefault(item.photo, []).append(value)
+    return times
+
+
+def _columns(timed: Sequence[Timed]) -> dict[str, list[Any]]:
+    """Give all samples, a list for each quantity, for whoever wants to look closer."""
+    columns: dict[str, list[Any]] = {
+        name: [getattr(item, name) for item in timed] for name in ("round", "photo", "beam")
+    }
+    for name in (*(f"{part}_ms" for part in PARTS), "caption_ms"):
+        columns[name] = [round(getattr(item.sample, name), 4) for item in timed]
+    columns["steps"] = [item.sample.steps for item in timed]
+    return columns
+
+
+def stacked_ms(row: Mapping[str, Any]) -> list[float] | None:
+    """Give the median times of prepare, encode and words, greedy, for a stacked bar."""
+    samples = row["samples"]
+    greedy = [place for place, beam in enumerate(samples["beam"]) if beam == 1]
+    if not greedy:
+        return None
+    return [percentile([samples[f"{part}_ms"][at] for at in greedy], 50) for part in PARTS]

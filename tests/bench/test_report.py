@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edgecap_bench.measure import Row, Timed
+from edgecap_bench.picture import break_between, draw_report
+from edgecap_bench.report import build_rows
+from edgecap_bench.sample import Sample
+from edgecap_bench.table import print_report
+from edgecap_bench.targets import Plan
+
+
+def _row(plan: Plan, times: dict[int, list[float]], ids: list[int], peak_mb: float = 50) -> Row:
+    """Make a row of one photograph, its caption times by beam, a round each."""
+    row = Row(plan, import_ms=1, load_ms=2, peak_mb=peak_mb)
+    for beam, values in times.items():
+        for place, value in enumerate(values):
+            # Parts that leave 10 % of the whole to nobody.
+            sample = Sample(value * 0.1, value * 0.3, value * 0.5, value, 4, ids, ["a", "dog"])
+            row.timed.append(Timed(place, 0, beam, sample))
+            row.said[0, beam] = sample
+    return row
+
+
+@pytest.fixture
+def rows() -> list[Row]:
+    broken = Row(Plan("broken", ()), error="the process ended by SIGSEGV")
+    return [
+        _row(Plan("slow", (), baseline=True, beams=False), {1: [800, 1000, 1200]}, [4, 5], 600),
+        _row(Plan("quick", ()), {1: [10, 10, 10], 3: [13, 13, 13]}, [4, 5], 57),
+        _row(Plan("bare quick", (), floor_of="quick", beams=False), {1: [10, 10, 10]}, [4, 6]),
+        broken,
+    ]
+
+
+def test_ratios_memory_and_words(rows: list[Row]) -> None:
+    slow, quick, bare, broken = build_rows(rows, {"quick": {1: {"corpus_bleu": [1, 2, 3, 4]}}}, 0)
+    assert quick["ratios"]["faster_than"] == {"slow": pytest.approx(100)}
+    assert quick["ratios"]["over_bare"] == pytest.approx(10 / 9)  # over the sum of bare PARTS
+    assert quick["ratios"]["beam_over_greedy"] == {"3": pytest.approx(1.3)}
+    assert quick["peak_over_bare_mb"] == 7
+    assert quick["per_word_ms"]["p50"] == pytest.approx(5 / 4)
+    assert quick["quality"] == {"greedy": {"corpus_bleu": [1, 2, 3, 4]}}
+    assert quick["same_words"] == {"as": "slow", "photos": 1, "same": 1}
+    assert bare["same_words"]["same"] == 0
+    assert bare["ratios"]["over_bare"] is None
+    assert slow["ratios"]["faster_than"] == {}
+    assert broken["error"] == "the process ended by SIGSEGV"
+    assert broken["caption_ms"] == {}
+
+
+def test_noise_is_marked(rows: list[Row]) -> None:
+    slow, quick, *_ = build_rows(rows, {}, 0)
+    assert slow["caption_ms"]["greedy"]["noisy"]
+    assert not quick["caption_ms"]["greedy"]["noisy"]
+
+
+def _report(rows: list[Row]) -> dict[str, object]:
+    return {
+        "captioner": "tiny",
+        "interrupted": False,
+        "settings": {"threads": 2, "rounds": 3, "searches": ["greedy", "beam 3"]},
+        "machine": {"cpu": "some processor"},
+        "disturbance": {"load_before": [7.25, 1.0, 1.0]},
+        "import_cost": {"tflite": {"error": "importing failed"}},
+        "rows": build_rows(rows, {}, 0),
+    }
+
+
+def test_report_is_json_and_drawn(rows: list[Row], tmp_path: Path) -> None:
+    report = _report(rows)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    draw_report(report, tmp_path / "report.png")
+    with Image.open(tmp_path / "report.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 800
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(2**24) or ()}
+    assert {(0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00), (0x00, 0x9E, 0x73)} <= colours
+
+
+def test_nothing_measured_draws_nothing(tmp_path: Path) -> None:
+    draw_report(_report([Row(Plan("broken", ()), error="gone")]), tmp_path / "report.png")
+    assert not (tmp_path / "report.png").exists()
+
+
+def test_tables_say_what_failed(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> None:
+    print_report(_report(rows))
+    said = capsys.readouterr()
+    assert "slow" in said.out
+    assert "~1000" in said.out
+    assert "SIGSEGV" in said.err
+    assert "importing failed" in said.err
+    assert "load 7.2" in said.err
+
+
+@pytest.mark.parametrize(
+    ("totals", "gap"),
+    [
+        ([10.0, 12.0, 1000.0], (12.0, 1000.0)),
+        ([10.0, 20.0, 30.0], None),
+        ([10.0], None),
+        ([1.0, 5.0, 400.0, 500.0], (5.0, 400.0)),
+    ],
+)
+def test_axis_is_broken_at_the_widest_gap(
+    totals: list[float], gap: tuple[float, float] | None
+) -> None:
+    assert break_between(totals) == gap
