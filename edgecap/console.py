@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,7 +46,8 @@ class EdgecapGroup(click.Group):
 def quiet_tensorflow() -> None:
     """Keep TensorFlow's talk of missing GPUs off the screen; call before it is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # Searches end at different steps, so row counts change, and TensorFlow remarks on each.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 @contextmanager

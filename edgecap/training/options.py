@@ -11,7 +11,7 @@ from edgecap_runtime.errors import OptionError
 class TrainingOptions:
     """How the decoder is trained. The defaults reach the figures in the shipped model card."""
 
-    epochs: int = 14
+    epochs: int = 12
     """Passes over the training captions, at most."""
 
     batch: int = 128
@@ -20,7 +20,7 @@ class TrainingOptions:
     learning_rate: float = 1e-3
     """Adam's, at the start."""
 
-    drop_after: tuple[int, ...] = (8, 11)
+    drop_after: tuple[int, ...] = (7, 10)
     """Epochs after which the learning rate is multiplied by `drop_factor`."""
 
     drop_factor: float = 0.4
@@ -36,7 +36,7 @@ class TrainingOptions:
     """Momentum of the running average of the weights that is scored and kept (Polyak and Juditsky
     1992); 0 keeps the weights themselves."""
 
-    longest: int = 24
+    longest: int = 20
     """Words of a caption that are learned from; longer ones are cut."""
 
     patience: int = 4

@@ -26,7 +26,7 @@ def write_tiny_dataset(folder: Path, train: int = 24, dev: int = 8) -> Path:
     for place in range(train + dev):
         colour = colours[place % len(colours)]
         name = f"{place:03d}_{colour}.jpg"
-        noise = dice.integers(-20, 20, (48, 64, 3))
+        noise = dice.integers(-4, 5, (48, 64, 3))
         pixels = np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / "images" / name, quality=95)
         names.append(name)
@@ -79,7 +79,7 @@ TINY_SETTINGS = (
     "decoder.units=24",
     "decoder.dropout=0",
     "training.batch=8",
-    "training.learning_rate=0.02",
+    "training.learning_rate=0.005",
     "training.drop_after=",
     "training.average=0",
 )
