@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecap.box import find_run, sample_photos
 from edgecap.captioner import TrainedCaptioner
+from edgecap.exporting import ParityImages, bleu4_difference
 from edgecap.files import make_folder
 from edgecap.pictures import write_contact_sheet
 from edgecap_runtime import Caption, Captioner
+
+if TYPE_CHECKING:
+    from edgecap_export import ExportReport
+
+ENOUGH = 100
+"""Photographs that a proof takes."""
 
 TARGETS = (
     ("tflite", "float32"),
@@ -34,20 +40,41 @@ class TargetRow:
     target: str
     """Format and recipe."""
 
-    megabytes: float
-    """Size of the file."""
-
     encoder_ms: float
     """Median time to encode one photograph."""
 
     word_ms: float
     """Median time of one decoder step, greedy, with the search around it."""
 
-    equal: int
-    """Sample photographs whose caption, greedy and by beam, is word for word Keras' own."""
+    made: ExportReport
+    """What was written, and how it compares with Keras."""
 
-    report: dict[str, Any]
-    """The export's whole parity report."""
+    def cells(self) -> list[str]:
+        """The line as text."""
+        parity = self.made.parity
+        cells = [
+            self.target,
+            f"{self.made.size / 1e6:.1f}",
+            f"{self.encoder_ms:.1f}",
+            f"{self.word_ms:.2f}",
+            f"{parity.token_exact_greedy:.1%} / {parity.token_exact_beam:.1%}",
+            f"{parity.largest:.1g} / {parity.p99:.1g}",
+        ]
+        for search in ("greedy", "beam"):
+            score = (parity.scores or {}).get(search)
+            if score:
+                interval = f"{score['low']:+.2f} to {score['high']:+.2f}"
+                cells.append(f"{score['bleu4']:.2f}, {score['difference']:+.2f} ({interval})")
+        return cells
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        return {
+            "target": self.target,
+            "encoder_ms": self.encoder_ms,
+            "word_ms": self.word_ms,
+            "export": self.made.to_dict(),
+        }
 
 
 @dataclass(frozen=True)
@@ -55,7 +82,7 @@ class Demonstration:
     """What the demo shows."""
 
     photos: int
-    """Sample photographs captioned."""
+    """Sample photographs captioned and timed."""
 
     targets: tuple[TargetRow, ...]
     """The table."""
@@ -68,30 +95,30 @@ class Demonstration:
 
     def columns(self) -> list[str]:
         """The head of the table."""
-        return ["target", "MB", "encoder ms", "ms a word", "captions as Keras"]
-
-    def rows(self) -> list[list[str]]:
-        """The table as text."""
-        return [
-            [
-                row.target,
-                f"{row.megabytes:.1f}",
-                f"{row.encoder_ms:.1f}",
-                f"{row.word_ms:.2f}",
-                f"{row.equal} of {self.photos}",
-            ]
-            for row in self.targets
+        columns = [
+            "target",
+            "MB",
+            "encoder ms",
+            "ms a word",
+            "captions as Keras', greedy / beam",
+            "log-prob. difference, largest / 99 %",
         ]
+        if self.targets[0].made.parity.scores:
+            columns += [f"BLEU-4 {search}, minus Keras'" for search in ("greedy", "beam")]
+        return columns
 
     def verdict(self) -> str:
         """What the parity reports conclude."""
-        return f"checked on {self.photos} photographs (`edgecap export --data` proves it on 100)"
+        verdicts = sorted({row.made.parity.verdict for row in self.targets})
+        images = self.targets[0].made.parity.images
+        lacking = "" if images >= ENOUGH else f" (--data proves it on {ENOUGH} or more)"
+        return f"{', '.join(verdicts)}, {images} photographs{lacking}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
         return {
             "photos": self.photos,
-            "targets": [dataclasses.asdict(row) for row in self.targets],
+            "targets": [row.to_dict() for row in self.targets],
             "picture": str(self.picture),
             "captions": self.captions,
         }
@@ -101,17 +128,17 @@ def demonstrate(
     run: str | Path,
     out: Path,
     *,
+    images: ParityImages,
     threads: int | None = None,
-    photos: Sequence[Path] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Demonstration:
-    """Export `run` to every target and caption photographs with each.
+    """Export `run` to every target and caption the samples in the box with each.
 
     Args:
         run: a run or a name from the box.
         out: folder for the files and the picture.
+        images: the photographs that each export is proven on.
         threads: of the interpreters.
-        photos: photographs to caption; the samples in the box by default.
         progress: called with (stage, done, total).
 
     Raises:
@@ -119,50 +146,49 @@ def demonstrate(
     """
     say = progress or (lambda stage, done, total: None)
     make_folder(out)
-    paths = tuple(photos or sample_photos())
-    files, reports = _export(run, out, paths, say)
-    said, timed = _caption(files, paths, threads, say)
+    photos = sample_photos()
+    made = _export(run, out, images, say)
+    files = {target: report.path for target, report in made.items()}
+    said, timed = _caption(files, photos, threads, say)
     rows = tuple(
         TargetRow(
             target=target,
-            megabytes=path.stat().st_size / 1e6,
             encoder_ms=statistics.median(c.timings.encode for c in timed[target]),
             word_ms=statistics.median(c.timings.per_step for c in timed[target]),
-            equal=_equal(reports[target], len(paths)),
-            report=reports[target],
+            made=report,
         )
-        for target, path in files.items()
+        for target, report in made.items()
     )
+    by_photo = [{target: said[target][place] for target in files} for place in range(len(photos))]
     picture = out / "captions.png"
-    lines = [
-        _lines({target: said[target][place] for target in files}) for place in range(len(paths))
-    ]
-    write_contact_sheet(paths, lines, "What the captioner says, by beam search", picture)
-    captions = {
-        path.name: {target: said[target][place] for target in files}
-        for place, path in enumerate(paths)
-    }
-    return Demonstration(len(paths), rows, picture, captions)
+    lines = [_lines(texts) for texts in by_photo]
+    write_contact_sheet(photos, lines, "What the captioner says, by beam search", picture)
+    captions = {path.name: texts for path, texts in zip(photos, by_photo, strict=True)}
+    return Demonstration(len(photos), rows, picture, captions)
 
 
 def _export(
-    run: str | Path, out: Path, photos: Sequence[Path], say: Callable[[str, int, int], None]
-) -> tuple[dict[str, Path], dict[str, dict[str, Any]]]:
+    run: str | Path, out: Path, images: ParityImages, say: Callable[[str, int, int], None]
+) -> dict[str, ExportReport]:
     """Write every target; what Keras says is computed once for all of them."""
-    import edgecap_export
+    from edgecap_export import Prover, export
 
-    say("exporting and proving", 0, len(TARGETS))
+    say("exporting and proving", 0, len(TARGETS) + 1)
     source = TrainedCaptioner.load(find_run(run)).source()
-    prover = edgecap_export.Prover(source, photos)
-    files: dict[str, Path] = {}
-    reports: dict[str, dict[str, Any]] = {}
-    for place, (suffix, recipe) in enumerate(TARGETS):
-        target = f"{suffix} {recipe}"
-        files[target] = out / f"captioner-{recipe}.{suffix}"
-        made = edgecap_export.export(source, files[target], recipe=recipe, prover=prover)
-        reports[target] = made.to_dict()
-        say("exporting and proving", place + 1, len(TARGETS))
-    return files, reports
+    prover = Prover(source, images.paths)
+    made: dict[str, ExportReport] = {}
+    for suffix, recipe in TARGETS:
+        say("exporting and proving", len(made) + 1, len(TARGETS) + 1)
+        made[f"{suffix} {recipe}"] = export(
+            source,
+            out / f"captioner-{recipe}.{suffix}",
+            recipe=recipe,
+            prover=prover,
+            references=images.references,
+            scorer=bleu4_difference,
+        )
+    say("exporting and proving", len(TARGETS) + 1, len(TARGETS) + 1)
+    return made
 
 
 def _caption(
@@ -200,7 +226,3 @@ def _lines(by_target: dict[str, str]) -> list[str]:
     if len(targets) == 1:
         return list(targets)
     return [f"{text} [{', '.join(names)}]" for text, names in targets.items()]
-
-
-def _equal(report: dict[str, Any], photos: int) -> int:
-    return photos - len({difference["image"] for difference in report["parity"]["differences"]})

@@ -19,20 +19,45 @@ from edgecap.console import print_json, print_table, progress_bars
     type=click.Path(path_type=Path),
     help="Folder for the exported files and the picture.",
 )
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with photographs and captions to prove on; by default the samples serve.",
+)
+@click.option("--split", default="dev", show_default=True, help="Split of --data to prove on.")
+@click.option(
+    "--images",
+    "limit",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Photographs of --data to prove on, at most.",
+)
 @click.option("--threads", type=int, help="Threads of the interpreters; by default all cores.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
-def demo(run: str, out: Path, threads: int | None, as_json: bool) -> None:
+def demo(
+    run: str,
+    out: Path,
+    data: Path | None,
+    split: str,
+    limit: int,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     """Export a captioner to every target, prove each, caption the samples, show it all.
 
-    Writes the files, and captions.png with the photographs and what was said of them.
+    Writes the files, and captions.png with the sample photographs and what was said of them.
     """
     from edgecap.demonstration import demonstrate
+    from edgecap.exporting import ParityImages
 
+    images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
     with progress_bars() as report:
-        shown = demonstrate(run, out, threads=threads, progress=report)
+        shown = demonstrate(run, out, images=images, threads=threads, progress=report)
     if as_json:
         print_json(shown.to_dict())
         return
-    print_table(f"{run}, {shown.photos} sample photographs", shown.columns(), shown.rows())
-    click.echo(f"captions equal to Keras': {shown.verdict()}")
+    rows = [row.cells() for row in shown.targets]
+    print_table(f"{run}, timed on {shown.photos} photographs", shown.columns(), rows)
+    click.echo(f"compared with Keras: {shown.verdict()}")
     click.echo(f"picture: {shown.picture}")

@@ -30,7 +30,7 @@ def write_tiny_dataset(folder: Path, train: int = 24, dev: int = 8) -> Path:
         pixels = np.clip(np.array(COLOURS[colour]) + noise, 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / "images" / name, quality=95)
         names.append(name)
-        captions += [f"{name}#0\tA {colour} square .", f"{name}#1\tThe square is {colour} ."]
+        captions += [f"{name}#0\tA {colour} square .", f"{name}#1\tA {colour} square ."]
     (folder / "Flickr8k.token.txt").write_text("\n".join(captions) + "\n")
     (folder / "Flickr_8k.trainImages.txt").write_text("\n".join(names[:train]) + "\n")
     (folder / "Flickr_8k.devImages.txt").write_text("\n".join(names[train:]) + "\n")

@@ -45,7 +45,7 @@ def exported(trained: Path, tiny_data: Path) -> Path:
     done = run("export", trained, "-o", path, "--data", tiny_data, "--json")
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
-    assert report["parity"]["verdict"] == "checked on 8"
+    assert report["parity"]["verdict"] == "checked on 8 images"
     assert report["parity"]["token_exact_beam"] == 1
     assert report["parity"]["distinct"] > 1
     assert report["parity"]["scores"]["greedy"]["difference"] == 0
@@ -103,10 +103,10 @@ def test_caption_and_show_are_the_runtimes_own(exported: Path, tiny_data: Path) 
 def test_export_in_lines_for_people(trained: Path, tiny_data: Path, tmp_path: Path) -> None:
     done = run(
         "export", trained, "-o", tmp_path / "a.onnx", "--quantize", "dynamic-int8",
-        "--photos", tiny_data / "images", "--images", 5,
+        "--photos", tiny_data / "images", "--images", 12,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    assert "checked on 5" in done.output
+    assert "checked on 12" in done.output
     assert "int8" in done.output
 
 
@@ -129,7 +129,8 @@ def test_publish_halves_a_run_that_says_the_same(
     assert (out / "README.md").read_text() == "# tiny\n"
     whole = sum((trained / f"{part}.weights.h5").stat().st_size for part in ("encoder", "decoder"))
     half = sum((out / f"{part}.weights.h5").stat().st_size for part in ("encoder", "decoder"))
-    assert half < 0.8 * whole
+    # Most of a tiny file is the layers' names.
+    assert half < 0.9 * whole
     record = (out / "run.json").read_text()
     assert str(tiny_data.parent) not in record
     assert json.loads(record)["provenance"]["weights"] == "rounded to float16"
@@ -153,7 +154,8 @@ def test_demo_shows_every_target(trained: Path, tmp_path: Path) -> None:
     for row in shown["targets"]:
         assert row["encoder_ms"] > 0
         assert row["word_ms"] > 0
-        assert 0 <= row["equal"] <= shown["photos"]
+        assert row["export"]["parity"]["images"] == shown["photos"]
+        assert row["export"]["parity"]["token_exact_beam"] > 0.8
     with Image.open(shown["picture"]) as picture:
         assert picture.width > 800
     assert len(list((tmp_path / "demo").iterdir())) == 5
