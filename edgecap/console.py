@@ -77,6 +77,20 @@ def progress_bar(stage: str) -> Iterator[Callable[[int, int], None]]:
         yield functools.partial(report, stage)
 
 
+def load_keras() -> None:
+    """Import Keras and wake its backend, without what TensorFlow says of GPUs that aren't there.
+
+    Its C++ code writes these lines before any setting is read. A command that needs Keras calls
+    this first.
+    """
+    from edgecap_export.quiet import quiet
+
+    with quiet():
+        import keras
+
+        keras.ops.zeros(())
+
+
 def print_json(answer: Any) -> None:
     """Write an answer for a program to read."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))

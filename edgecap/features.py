@@ -39,6 +39,7 @@ def image_features(
     preparation: Preparation,
     paths: Sequence[Path],
     *,
+    mirrored: bool = False,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
@@ -48,6 +49,7 @@ def image_features(
         encoder: `keras.Model` from pixels [N, H, W, 3] in 0..255 to features [N, F].
         preparation: how each photograph becomes pixels.
         paths: the images, all readable.
+        mirrored: whether left and right are exchanged.
         cache: folder of the cache; None is `default_cache()`.
         progress: called with (images done, images in all).
 
@@ -59,6 +61,8 @@ def image_features(
         EdgecapError: the cache can't be written.
     """
     folder = (cache or default_cache()) / _encoder_key(encoder, preparation)
+    if mirrored:
+        folder = folder.with_name(folder.name + "-mirrored")
     known = _read(folder)
     keys = [hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in paths]
     wanted = {key: path for key, path in zip(keys, paths, strict=True) if key not in known}
@@ -70,6 +74,8 @@ def image_features(
         for start in range(0, len(part), _BATCH):
             batch = part[start : start + _BATCH]
             pixels = np.stack([prepare(path, preparation) for _, path in batch])
+            if mirrored:
+                pixels = pixels[:, :, ::-1]
             outputs = encoder.predict_on_batch(pixels.astype(np.float32))
             shard.update(zip((key for key, _ in batch), np.asarray(outputs), strict=True))
             done += len(batch)

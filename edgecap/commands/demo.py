@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgecap.console import print_json, print_table, progress_bars
+from edgecap.console import load_keras, print_json, print_table, progress_bars
 
 
 @click.command()
@@ -48,7 +48,8 @@ def demo(
 
     Writes the files, and captions.png with the sample photographs and what was said of them.
     """
-    from edgecap.demonstration import demonstrate
+    load_keras()
+    from edgecap.demonstration import COLUMNS, SCORE_COLUMNS, demonstrate
     from edgecap.exporting import ParityImages
 
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
@@ -57,7 +58,10 @@ def demo(
     if as_json:
         print_json(shown.to_dict())
         return
-    rows = [row.cells() for row in shown.targets]
-    print_table(f"{run}, timed on {shown.photos} photographs", shown.columns(), rows)
+    title = f"{run}, timed on {shown.photos} photographs (=: captions as Keras', word for word)"
+    print_table(title, COLUMNS, [row.cells() for row in shown.targets])
+    scores = [line for row in shown.targets for line in row.scores()]
+    if scores:
+        print_table("corpus BLEU-4, paired with Keras'", SCORE_COLUMNS, scores)
     click.echo(f"compared with Keras: {shown.verdict()}")
     click.echo(f"picture: {shown.picture}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgecap.console import ERRORS, print_json, print_scores, progress_bar
+from edgecap.console import ERRORS, load_keras, print_json, print_scores, progress_bar
 
 
 @click.command()
@@ -60,6 +60,8 @@ def evaluate(
       edgecap evaluate mobilenet-lstm --data flickr8k --split dev
       edgecap evaluate captioner.tflite --data flickr8k --split dev --beam 3
     """
+    if not Path(captioner).is_file():
+        load_keras()
     from edgecap.data import load_dataset
     from edgecap.evaluation import caption_photos, score_captions, searches, write_captions
 

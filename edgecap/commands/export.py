@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgecap.console import ERRORS, print_json, progress_bars
+from edgecap.console import ERRORS, load_keras, print_json, progress_bars
 
 
 @click.command()
@@ -68,6 +68,7 @@ def export(
       edgecap export mobilenet-lstm -o captioner.tflite
       edgecap export runs/mine -o captioner.onnx --quantize dynamic-int8 --data flickr8k
     """
+    load_keras()
     from edgecap.exporting import ParityImages, export_run, report_lines
 
     images = ParityImages.choose(data=data, split=split, photos=photos, limit=limit)

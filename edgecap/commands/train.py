@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from edgecap.console import ERRORS, print_json, print_scores, progress_bar
+from edgecap.console import ERRORS, load_keras, print_json, print_scores, progress_bar
 from edgecap_runtime.errors import OptionError
 
 
@@ -109,6 +109,7 @@ def train(
             f"{str(out)!r} holds no checkpoint to resume from; leave --resume out to begin"
         )
 
+    load_keras()
     from edgecap.training.session import TrainingSession
 
     session = TrainingSession.open(

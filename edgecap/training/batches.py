@@ -31,7 +31,7 @@ class CaptionBatches:
         """Encode the captions.
 
         Args:
-            features: float32 [images, F].
+            features: float32 [views, images, F]; a view is chosen by chance for each caption.
             captions: for each image, its captions, each a sequence of words.
             vocabulary: gives the ids; must have a padding id.
             batch: captions a batch.
@@ -67,6 +67,7 @@ class CaptionBatches:
         self._epoch = value
         dice = np.random.default_rng((self._seed, value))
         self._order = dice.permutation(len(self._lengths))
+        self._views = dice.integers(0, len(self._features), len(self._lengths))
 
     def __len__(self) -> int:
         return -(-len(self._order) // self._batch)
@@ -82,7 +83,7 @@ class CaptionBatches:
         length = int(self._lengths[rows].max())
         targets = self._targets[rows, :length]
         inputs = {
-            "features": self._features[self._images[rows]],
+            "features": self._features[self._views[rows], self._images[rows]],
             "ids": self._inputs[rows, :length],
         }
         weights = (np.arange(length) < self._lengths[rows, None]).astype(np.float32)

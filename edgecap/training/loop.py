@@ -45,8 +45,8 @@ class Trainer:
             captioner: its decoder is trained in place, its encoder is left alone.
             folder: the run; `checkpoint.npz` and the best epoch's weights go there.
             options: the recipe.
-            train: features float32 [images, F] and their captions.
-            dev: the same, to score each epoch by.
+            train: features float32 [views, images, F] and the images' captions.
+            dev: features float32 [images, F] and captions, to score each epoch by.
         """
         self.captioner = captioner
         self.folder = folder

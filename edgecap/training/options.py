@@ -36,6 +36,9 @@ class TrainingOptions:
     """Momentum of the running average of the weights that is scored and kept (Polyak and Juditsky
     1992); 0 keeps the weights themselves."""
 
+    mirrored: bool = True
+    """Whether each caption is learned from the photograph or its mirror image, by chance."""
+
     longest: int = 20
     """Words of a caption that are learned from; longer ones are cut."""
 

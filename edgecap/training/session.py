@@ -44,7 +44,7 @@ class TrainingSession:
     """Set by `encode`."""
 
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    """Split to float32 [images, F]; set by `encode`."""
+    """Float32 [views, images, F] of "train", and [images, F] of "dev"; set by `encode`."""
 
     @classmethod
     def open(
@@ -109,16 +109,32 @@ class TrainingSession:
     ) -> None:
         """Build the captioner and compute the features of train and dev."""
         keras.utils.set_random_seed(self.options.seed)
-        self.captioner = TrainedCaptioner.new(self.design, encoder_weights)
-        train, dev = self.dataset.split("train"), self.dataset.split("dev")
-        features = image_features(
-            self.captioner.encoder,
-            self.design.preparation,
-            [photo.path for photo in (*train, *dev)],
-            cache=cache,
-            progress=progress,
-        )
-        self.features = {"train": features[: len(train)], "dev": features[len(train) :]}
+        captioner = TrainedCaptioner.new(self.design, encoder_weights)
+        self.captioner = captioner
+        train = [photo.path for photo in self.dataset.split("train")]
+        dev = [photo.path for photo in self.dataset.split("dev")]
+        views = (False, True) if self.options.mirrored else (False,)
+        total = len(train) * len(views) + len(dev)
+
+        def features(paths: list[Path], mirrored: bool, before: int) -> np.ndarray:
+            return image_features(
+                captioner.encoder,
+                self.design.preparation,
+                paths,
+                mirrored=mirrored,
+                cache=cache,
+                progress=lambda done, _: progress(before + done, total) if progress else None,
+            )
+
+        self.features = {
+            "train": np.stack(
+                [
+                    features(train, mirrored, place * len(train))
+                    for place, mirrored in enumerate(views)
+                ]
+            ),
+            "dev": features(dev, False, total - len(dev)),
+        }
 
     def trainer(self, folder: Path) -> Trainer:
         """Make the trainer, and write what is known of the run before the first epoch."""

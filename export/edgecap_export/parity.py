@@ -27,6 +27,8 @@ __all__ = ["ENOUGH_IMAGES", "Difference", "Parity", "Scorer", "compare"]
 ENOUGH_IMAGES = 100
 """Fewest images that prove an export."""
 
+_UNLIKELY = 0.01
+
 References = Sequence[Sequence[Sequence[str]]]
 Scorer = Callable[[list[list[str]], list[list[str]], References], Mapping[str, Any]]
 """Scores the file's captions, Keras' captions and the references: words per image (per caption).
@@ -231,9 +233,17 @@ def _judge(
 def _allowed(images: int, identical: float) -> int:
     """Give how many captions may differ.
 
-    From 100 images on the rate is held to the letter; fewer can't resolve it, so the nearest whole
-    number counts (of 8 images, 90 % allows one to differ and 99.9 % none).
+    From `ENOUGH_IMAGES` on the rate is held to the letter. Fewer can't tell a file at the gate from
+    one somewhat above or below it, so there a file is refused when one at the gate would do so
+    badly less than once in a hundred times (binomial).
     """
-    tolerated = (1 - identical) * images
-    # The small addend undoes the rounding of 1 - 0.9.
-    return int(tolerated + 1e-9) if images >= ENOUGH_IMAGES else round(tolerated)
+    if images >= ENOUGH_IMAGES:
+        # The small addend undoes the rounding of 1 - 0.9.
+        return int((1 - identical) * images + 1e-9)
+    so_far = 0.0
+    for differing in range(images):
+        chance = identical ** (images - differing) * (1 - identical) ** differing
+        so_far += math.comb(images, differing) * chance
+        if 1 - so_far < _UNLIKELY:
+            return differing
+    return images

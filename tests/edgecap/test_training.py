@@ -142,7 +142,7 @@ def test_the_curve_is_written_as_a_table_and_a_picture(
 def test_batches_hold_every_caption_once_and_depend_on_the_epoch_alone() -> None:
     vocabulary = Vocabulary(("<pad>", "<s>", "</s>", "a", "b", "c"), 1, 2, padding_id=0)
     captions = [[["a"] * n, ["b"] * (n + 1)] for n in range(1, 40)]
-    features = np.arange(39, dtype=np.float32)[:, None]
+    features = np.arange(39, dtype=np.float32)[None, :, None]
 
     def rows(batches: CaptionBatches) -> list[tuple[int, ...]]:
         seen = []

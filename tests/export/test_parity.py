@@ -76,7 +76,17 @@ def test_gate_can_be_left_open_but_the_report_says_failed(source, tmp_path):
 
 @pytest.mark.parametrize(
     ("images", "identical", "allowed"),
-    [(100, 0.9, 10), (109, 0.9, 10), (100, 0.999, 0), (1000, 0.999, 1), (8, 0.9, 1), (8, 0.999, 0)],
+    [
+        (100, 0.9, 10),
+        (109, 0.9, 10),
+        (100, 0.999, 0),
+        (1000, 0.999, 1),
+        # Below 100: P(at least one more differs) under 1 %, by tables of the binomial distribution.
+        (8, 0.9, 3),
+        (14, 0.9, 4),
+        (8, 0.999, 0),
+        (14, 0.999, 1),
+    ],
 )
 def test_captions_that_may_differ(images, identical, allowed):
     assert parity._allowed(images, identical) == allowed
