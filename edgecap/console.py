@@ -100,7 +100,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     """Write a table; every column but the first is right-aligned."""
     table = Table(title=title, title_justify="left")
     for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if place else "left", overflow="fold")
+        table.add_column(
+            column, justify="right" if place else "left", no_wrap=not place, overflow="fold"
+        )
     for row in rows:
         table.add_row(*row)
     Console(highlight=False).print(table)

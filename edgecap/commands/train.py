@@ -121,7 +121,9 @@ def train(
         minimum_count=minimum_count,
         name=name,
         provenance={
-            "command": "edgecap " + shlex.join(sys.argv[1:]),
+            "command": shlex.join(
+                ["edgecap", *(word for word in sys.argv[1:] if word != "--resume")]
+            ),
             "trained": date.today().isoformat(),
             "machine": platform.machine(),
         },

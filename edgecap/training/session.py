@@ -27,6 +27,10 @@ from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.preparation import Preparation
 
 
+_DEFAULTS = DecodingOptions(beam=3, length_penalty=0.5)
+"""Chosen on Flickr8k dev: 0.7 gives longer captions and half a point of BLEU-1 less there."""
+
+
 @dataclass
 class TrainingSession:
     """Data, design and features of one training."""
@@ -89,7 +93,7 @@ class TrainingSession:
                 resampling="bilinear",
                 scaling=family.scaling(),
             ),
-            defaults=DecodingOptions(),
+            defaults=_DEFAULTS,
             provenance={
                 "data": dataset.name,
                 "training": dataclasses.asdict(options),
