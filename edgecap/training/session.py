@@ -26,7 +26,6 @@ from edgecap.vocabulary import build_vocabulary
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.preparation import Preparation
 
-
 _DEFAULTS = DecodingOptions(beam=3, length_penalty=0.5)
 """Chosen on Flickr8k dev: 0.7 gives longer captions and half a point of BLEU-1 less there."""
 
