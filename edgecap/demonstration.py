@@ -33,9 +33,9 @@ _ROUNDS = 5
 """Times each photograph is captioned by each target, in turn; the medians are shown."""
 
 
-COLUMNS = ("target", "MB", "encoder ms", "ms a word", "greedy =", "beam =", "log-prob. diff.")
+COLUMNS = ("target", "MB", "encoder ms", "ms a word", "greedy =", "beam =", "log p")
 """The heads of `TargetRow.cells`: `=` is the share of captions that are Keras' own, word for word,
-the last is the largest difference of a log-probability at equal prefixes."""
+`log p` is the largest difference of a log-probability at equal prefixes."""
 
 SCORE_COLUMNS = ("target", "search", "BLEU-4", "Keras'", "difference", "95 % interval")
 """The heads of `TargetRow.scores`."""
@@ -114,8 +114,9 @@ class Demonstration:
         """What the parity reports conclude."""
         verdicts = sorted({row.made.parity.verdict for row in self.targets})
         images = self.targets[0].made.parity.images
-        lacking = "" if images >= ENOUGH else f" (--data proves it on {ENOUGH} or more)"
-        return f"{', '.join(verdicts)}, {images} photographs{lacking}"
+        if images >= ENOUGH:
+            return f"{', '.join(verdicts)} on {images} photographs"
+        return f"{', '.join(verdicts)} (--data proves it on {ENOUGH} or more)"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""

@@ -58,10 +58,12 @@ def demo(
     if as_json:
         print_json(shown.to_dict())
         return
-    title = f"{run}, timed on {shown.photos} photographs (=: captions as Keras', word for word)"
+    title = f"{run}, timed on {shown.photos} photographs"
     print_table(title, COLUMNS, [row.cells() for row in shown.targets])
     scores = [line for row in shown.targets for line in row.scores()]
     if scores:
         print_table("corpus BLEU-4, paired with Keras'", SCORE_COLUMNS, scores)
+    click.echo("greedy =, beam =: captions that are Keras' own, word for word")
+    click.echo("log p: largest difference of a log-probability from Keras' at equal prefixes")
     click.echo(f"compared with Keras: {shown.verdict()}")
     click.echo(f"picture: {shown.picture}")
