@@ -145,7 +145,7 @@ def export(
         parity = compare(packed, prover, chosen.gate, tell, scorer, references)
         if gate and not parity.passed:
             raise ParityError(_refusal(target, parity), parity)
-        write_bundle(model_file, replace(manifest, parity=parity.to_dict()), packed)
+        write_bundle(model_file, replace(manifest, parity=_for_others(parity)), packed)
         with _writing(target):
             os.replace(packed, target)
     size = target.stat().st_size
@@ -185,6 +185,14 @@ def _manifest(source: CaptionerSource, recipe: Recipe) -> Manifest:
         defaults=source.defaults,
         source={**source.provenance, "tools": tools},
     )
+
+
+def _for_others(parity: Parity) -> dict[str, Any]:
+    """Give the report as the file keeps it: whoever gets the file needn't see its maker's folders."""
+    report = parity.to_dict()
+    for item in report["differences"]:
+        item["image"] = os.path.basename(item["image"])
+    return report
 
 
 def _refusal(target: Path, parity: Parity) -> str:

@@ -268,7 +268,17 @@ def test_bad_photographs_are_named(tmp_path: Path, photograph: np.ndarray) -> No
         Image.new("F", (2, 2)),
         "with\0null.jpg",
     ],
-    ids=repr,
+    ids=[
+        "empty bytes",
+        "number",
+        "None",
+        "float array",
+        "two channels",
+        "no rows",
+        "one dimension",
+        "float picture",
+        "null in path",
+    ],
 )
 def test_bad_sources(source: object) -> None:
     with pytest.raises(ImageError):
