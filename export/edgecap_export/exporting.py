@@ -188,7 +188,7 @@ def _manifest(source: CaptionerSource, recipe: Recipe) -> Manifest:
 
 
 def _for_others(parity: Parity) -> dict[str, Any]:
-    """Give the report as the file keeps it: whoever gets the file needn't see its maker's folders."""
+    """Give the report as the file keeps it, without its maker's folders."""
     report = parity.to_dict()
     for item in report["differences"]:
         item["image"] = os.path.basename(item["image"])
