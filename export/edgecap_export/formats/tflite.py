@@ -56,9 +56,9 @@ class TFLiteWriter:
 def _convert(graph: CaptionerGraph) -> bytes:
     """Give the float model, its two frozen functions as the signatures of a SavedModel."""
     module = tf.Module()
-    module.encode = freeze(graph.encode, graph.encode_specs(images=1))
-    module.step = freeze(graph.step, graph.step_specs())
     with tempfile.TemporaryDirectory() as folder, quiet():
+        module.encode = freeze(graph.encode, graph.encode_specs(images=1))
+        module.step = freeze(graph.step, graph.step_specs())
         tf.saved_model.save(
             module, folder, signatures={"encode": module.encode, "step": module.step}
         )
