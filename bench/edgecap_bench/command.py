@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from edgecap.console import ERRORS, print_json, progress_bar, quiet_tensorflow
+from edgecap.console import ERRORS, load_keras, print_json, progress_bar, quiet_tensorflow
 from edgecap_bench.targets import KINDS
 from edgecap_runtime.errors import EdgecapError
 
@@ -115,6 +115,7 @@ def bench(
       edgecap bench captioner.tflite captioner.onnx --photos holiday/ --beam 3
       edgecap bench RUN --targets keras,tflite:dynamic-int8 --data flickr8k --quality-images 200
     """
+    load_keras()
     from edgecap_bench.picture import draw_report
     from edgecap_bench.planning import plan_benchmark
     from edgecap_bench.table import print_report

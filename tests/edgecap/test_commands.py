@@ -179,6 +179,8 @@ def test_demo_shows_every_target(trained: Path, tmp_path: Path) -> None:
         (("caption", "nowhere.tflite", "x.jpg"), "nowhere.tflite"),
         (("caption", "EXPORTED", "x.jpg", "--beam", "wide"), "--beam is 'wide'"),
         (("show", "DATA"), ""),
+        (("show", "mobilenet-lstm"), "edgecap export mobilenet-lstm"),
+        (("caption", "RUN", "x.jpg"), "Keras form"),
         (("publish", "nowhere", "-o", "x", "--licence", "x"), "neither a folder nor a name"),
     ],
 )
