@@ -9,6 +9,7 @@ from typing import Any
 
 from edgecap.metrics import corpus_bleu, sentence_mean_bleu1
 from edgecap_runtime.atomic import replacing
+from edgecap_runtime.options import search_name
 
 Progress = Any
 """Called with (done, total)."""
@@ -80,10 +81,6 @@ def write_captions(
             stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
 
 
-def _name(beam: int) -> str:
-    return "greedy" if beam == 1 else f"beam {beam}"
-
-
 def _by_file(
     path: Path,
     photos: Sequence[Path],
@@ -101,7 +98,7 @@ def _by_file(
                 words.append(list(captioner.caption(photo, beam=beam).words))
                 if progress:
                     progress(turn * len(photos) + len(words), len(beams) * len(photos))
-            yield _name(beam or default), words
+            yield search_name(beam or default), words
 
 
 def _by_run(
@@ -124,4 +121,4 @@ def _by_run(
     captions = KerasCaptions(captioner.decoder, design.vocabulary)
     for beam in beams:
         options = design.defaults.changed(beam=beam)
-        yield _name(options.beam), captions.best(features, options, progress=progress)
+        yield search_name(options.beam), captions.best(features, options, progress=progress)

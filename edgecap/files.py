@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecap_runtime.atomic import replacing
-from edgecap_runtime.errors import EdgecapError
+from edgecap_runtime.errors import EdgecapError, first_line
 
 
 def make_folder(path: str | Path) -> Path:
@@ -56,9 +56,9 @@ def load_weights(model: Any, path: Path) -> None:
         with _bare(model):
             model.load_weights(path)
     except Exception as problem:
-        first = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise EdgecapError(
-            f"the weights {str(path)!r} can't be loaded ({first}); restore the file, or train again"
+            f"the weights {str(path)!r} can't be loaded ({first_line(problem)}); "
+            "restore the file, or train again"
         ) from problem
 
 

@@ -18,8 +18,9 @@ from edgecap_bench.imports import import_cost
 from edgecap_bench.machine import describe_machine, disturbance, load_now
 from edgecap_bench.measure import Bench, Progress
 from edgecap_bench.process import WorkerError, thread_settings
-from edgecap_bench.report import SCHEMA, build_rows, search_name
+from edgecap_bench.report import SCHEMA, build_rows
 from edgecap_bench.targets.registry import Plan
+from edgecap_runtime.options import search_name
 
 if TYPE_CHECKING:
     from edgecap.data import Photo

@@ -13,18 +13,14 @@ from edgecap_bench.machine import file_facts
 from edgecap_bench.measure import Row, Timed
 from edgecap_bench.sample import PARTS
 from edgecap_bench.statistics import NOISY, median_interval, percentile, ratio_of_photos, summary
+from edgecap_runtime.options import search_name
 
-__all__ = ["SCHEMA", "build_rows", "search_name", "stacked_ms"]
+__all__ = ["SCHEMA", "build_rows", "stacked_ms"]
 
 SCHEMA = "edgecap-bench/1"
 
 Quality = Mapping[str, Mapping[int, Mapping[str, Any]]]
 """Scores by label and beam."""
-
-
-def search_name(beam: int) -> str:
-    """Give what a search is called in reports: "greedy" or "beam 3"."""
-    return "greedy" if beam == 1 else f"beam {beam}"
 
 
 def build_rows(rows: Sequence[Row], quality: Quality, seed: int) -> list[dict[str, Any]]:

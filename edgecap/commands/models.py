@@ -9,6 +9,7 @@ import click
 
 from edgecap.box import captioners
 from edgecap.console import print_json, print_table
+from edgecap_runtime.options import search_name
 
 
 @click.command()
@@ -34,7 +35,7 @@ def models(as_json: bool) -> None:
                 "data": provenance["data"],
                 "licence": provenance["licence"],
                 "dev": scores,
-                "search": f"beam {record['defaults']['beam']}",
+                "search": search_name(record["defaults"]["beam"]),
             }
         )
     if as_json:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecap.registry import Registry
-from edgecap_runtime.errors import EdgecapError, OptionError
+from edgecap_runtime.errors import EdgecapError, OptionError, first_line
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Encoder:
         except ValueError as problem:
             raise OptionError(
                 f"encoder {self.name!r} can't be built with size {options.size} and width "
-                f"{options.width}: {_first_sentence(problem)}"
+                f"{options.width}: {first_line(problem)}"
             ) from problem
         self._load(network, options, weights)
         pixels = keras.Input((options.size, options.size, 3), name="pixels", dtype="float32")
@@ -86,7 +86,7 @@ class Encoder:
             except Exception as problem:
                 raise EdgecapError(
                     f"the ImageNet weights of {self.name!r} could not be had "
-                    f"({_first_sentence(problem)}); connect to the internet or give a file with "
+                    f"({first_line(problem)}); connect to the internet or give a file with "
                     "--encoder-weights PATH"
                 ) from problem
             return
@@ -101,15 +101,9 @@ class Encoder:
         except Exception as problem:
             raise OptionError(
                 f"the weights in {str(path)!r} don't fit {self.name!r} at width "
-                f"{options.width}: {_first_sentence(problem)}; give weights saved without the "
+                f"{options.width}: {first_line(problem)}; give weights saved without the "
                 "classifier (include_top=False) at the same width"
             ) from problem
-
-
-def _first_sentence(problem: BaseException) -> str:
-    """Shorten a library's many-line complaint to its first line."""
-    lines = str(problem).strip().splitlines()
-    return lines[0].rstrip(". ") if lines else type(problem).__name__
 
 
 ENCODERS: Registry[Encoder] = Registry("encoder")

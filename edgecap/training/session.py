@@ -24,6 +24,7 @@ from edgecap.training.loop import Trainer
 from edgecap.training.options import TrainingOptions
 from edgecap.vocabulary import build_vocabulary
 from edgecap_runtime.decoding import DecodingOptions
+from edgecap_runtime.options import search_name
 from edgecap_runtime.preparation import Preparation
 
 _DEFAULTS = DecodingOptions(beam=3, length_penalty=0.5)
@@ -169,10 +170,9 @@ class TrainingSession:
         captions = KerasCaptions(trainer.captioner.decoder, self.design.vocabulary)
         default = self.design.defaults
         dev: dict[str, Any] = {}
-        searches = {"greedy": dataclasses.replace(default, beam=1), f"beam {default.beam}": default}
-        for search, options in searches.items():
+        for options in (dataclasses.replace(default, beam=1), default):
             said = captions.best(self.features["dev"], options, progress=progress)
-            dev[search] = score_captions(said, references)
+            dev[search_name(options.beam)] = score_captions(said, references)
         scores = {
             "best_epoch": trainer.best().epoch,
             "epochs": len(trainer.history),
@@ -184,5 +184,6 @@ class TrainingSession:
             self.design, provenance={**self.design.provenance, "scores": scores}
         )
         trainer.captioner.design = design
-        trainer.captioner.save(folder)
+        # The weights are there already: the encoder's from the start, the best epoch's decoder.
+        write_design(design, folder)
         return scores

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["BundleError", "EdgecapError", "ImageError", "MissingExtraError", "OptionError"]
+__all__ = [
+    "BundleError",
+    "EdgecapError",
+    "ImageError",
+    "MissingExtraError",
+    "OptionError",
+    "first_line",
+]
 
 
 class EdgecapError(Exception):
@@ -23,3 +30,8 @@ class OptionError(EdgecapError):
 
 class MissingExtraError(EdgecapError):
     """An optional package is not installed; the text names the command that installs it."""
+
+
+def first_line(error: BaseException) -> str:
+    """Give a library's complaint, often many lines, as a clause for one of our sentences."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(". ")

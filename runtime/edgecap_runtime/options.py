@@ -8,9 +8,14 @@ from typing import Any
 
 from .errors import OptionError
 
-__all__ = ["DecodingOptions"]
+__all__ = ["DecodingOptions", "search_name"]
 
 _LARGEST = {"beam": 64, "max_words": 1000, "no_repeat_ngram": 1000}
+
+
+def search_name(beam: int) -> str:
+    """Give what a search of this width is called in reports: "greedy" or "beam 3"."""
+    return "greedy" if beam == 1 else f"beam {beam}"
 
 
 @dataclass(frozen=True)

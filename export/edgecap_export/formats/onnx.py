@@ -23,6 +23,7 @@ from edgecap_export.onnx_zero_state import fold_zero_states
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph
+from edgecap_runtime.errors import first_line
 
 __all__ = ["OnnxWriter"]
 
@@ -64,10 +65,9 @@ def _convert(function: Any, specs: list[Any]) -> Any:
         try:
             return tf2onnx.convert.from_function(function, input_signature=specs, opset=_OPSET)[0]
         except Exception as problem:
-            first = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
             raise ExportError(
-                f"tf2onnx can't convert this captioner ({first}); build the decoder's step from "
-                "Keras cells."
+                f"tf2onnx can't convert this captioner ({first_line(problem)}); "
+                "build the decoder's step from Keras cells."
             ) from problem
 
 

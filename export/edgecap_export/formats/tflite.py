@@ -20,6 +20,7 @@ from edgecap_export.inspection import Inspection, inspect_views
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph, freeze
+from edgecap_runtime.errors import first_line
 
 __all__ = ["TFLiteWriter"]
 
@@ -69,10 +70,9 @@ def _convert(graph: CaptionerGraph) -> bytes:
         try:
             return bytes(converter.convert())
         except Exception as problem:
-            first = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
             raise ExportError(
-                f"TensorFlow can't convert this captioner to built-in operators ({first}); build "
-                "the decoder's step from Keras cells."
+                f"TensorFlow can't convert this captioner to built-in operators "
+                f"({first_line(problem)}); build the decoder's step from Keras cells."
             ) from problem
 
 

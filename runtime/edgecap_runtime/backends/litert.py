@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..errors import BundleError, MissingExtraError
+from ..errors import BundleError, MissingExtraError, first_line
 from . import require_tensors
 from .quiet import quiet_stderr
 
@@ -44,7 +44,7 @@ class LiteRTBackend:
             signatures = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise BundleError(
-                f"{path} does not load in the interpreter ({_first_line(error)}); export the "
+                f"{path} does not load in the interpreter ({first_line(error)}); export the "
                 "captioner again, or upgrade ai-edge-litert."
             ) from None
         for name in ("encode", "step"):
@@ -149,7 +149,7 @@ class LiteRTBackend:
 
     def _failed(self, what: str, error: Exception) -> BundleError:
         return BundleError(
-            f"{self._path}: the interpreter failed in {what} ({_first_line(error)}); export the "
+            f"{self._path}: the interpreter failed in {what} ({first_line(error)}); export the "
             "captioner again."
         )
 
@@ -159,10 +159,6 @@ def _shapes(details: _Details) -> dict[str, Tensor]:
         name: (tuple(int(side) for side in item["shape"]), np.dtype(item["dtype"]).name)
         for name, item in details.items()
     }
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _interpreter_class() -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import BundleError, MissingExtraError
+from ..errors import BundleError, MissingExtraError, first_line
 from . import require_tensors
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class OnnxBackend:
             )
         except Exception as error:  # ONNX Runtime's errors share no public base class
             raise BundleError(
-                f"{path} does not load in ONNX Runtime ({_first_line(error)}); export the "
+                f"{path} does not load in ONNX Runtime ({first_line(error)}); export the "
                 "captioner again, or upgrade onnxruntime."
             ) from None
         self._check(manifest)
@@ -83,7 +83,7 @@ class OnnxBackend:
             return self._session.run(names, feed)
         except Exception as error:  # ONNX Runtime's errors share no public base class
             raise BundleError(
-                f"{self._path}: ONNX Runtime failed in its {what} branch ({_first_line(error)}); "
+                f"{self._path}: ONNX Runtime failed in its {what} branch ({first_line(error)}); "
                 "export the captioner again."
             ) from None
 
@@ -111,10 +111,6 @@ def _shapes(arguments: Any) -> dict[str, Tensor]:
         )
         for item in arguments
     }
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _onnxruntime() -> Any:
