@@ -173,17 +173,14 @@ def read_design(folder: Path) -> Design:
             )
         encoder, decoder = dict(record["encoder"]), dict(record["decoder"])
         encoder_name, decoder_name = encoder.pop("name"), decoder.pop("name")
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in record["vocabulary"].items()
-        }
+        fields = _with_tuples(record["vocabulary"])
         words = tuple((folder / "vocabulary.txt").read_text("utf-8").splitlines())
         return Design(
             name=record["name"],
             encoder=encoder_name,
             encoder_options=EncoderOptions(**encoder),
             decoder=decoder_name,
-            decoder_options=DECODERS[decoder_name].options(**decoder),
+            decoder_options=DECODERS[decoder_name].options(**_with_tuples(decoder)),
             vocabulary=Vocabulary(words=words, **fields),
             preparation=Preparation(**record["preparation"]),
             defaults=DecodingOptions(**record["defaults"]),
@@ -194,3 +191,10 @@ def read_design(folder: Path) -> Design:
             f"the run {str(folder)!r} is damaged ({type(problem).__name__}: {problem}); "
             "restore run.json and vocabulary.txt, or train again"
         ) from problem
+
+
+def _with_tuples(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the tuples back that JSON holds as lists."""
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in record.items()
+    }

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from edgecap.decoders.registry import DECODERS, Decoder
+from edgecap.decoders.registry import DECODERS, Decoder, scale_dense
 from edgecap_runtime.errors import OptionError
 
 
@@ -76,6 +76,9 @@ class ShowAndTell(keras.Model):  # type: ignore[misc]
             keras.layers.LSTM(options.units, return_sequences=True, name=f"lstm_{layer}")
             for layer in range(options.layers)
         ]
+        for layer in self.recurrent:
+            # All cells are born with one name, which a functional model refuses.
+            layer.cell.name = f"{layer.name}_cell"
         self.output_dropout = keras.layers.Dropout(dropout, name="output_dropout")
         self.output_projection = keras.layers.Dense(vocabulary_size, name="output_projection")
 
@@ -112,6 +115,9 @@ class ShowAndTell(keras.Model):  # type: ignore[misc]
             width = options.units
         self.output_projection.build((None, None, width))
         self.built = True
+
+    kind = "step"
+    """One word and a state in, logits and a state out."""
 
     @property
     def state_spec(self) -> dict[str, int]:
@@ -160,6 +166,14 @@ class ShowAndTell(keras.Model):  # type: ignore[misc]
     def prefix_logits(self, features: Any, ids: Any) -> Any:
         """Give the training graph's logits [rows, T, V], nothing dropped: parity's reference."""
         return self({"features": features, "ids": ids}, training=False)
+
+    def next_logits(self, features: Any, ids: Any) -> Any:
+        """Give the training graph's logits [rows, V] after the whole of ids, nothing dropped."""
+        return self.prefix_logits(features, ids)[:, -1]
+
+    def scale_logits(self, factor: float) -> None:
+        """Multiply all logits by a factor from now on, in the weights."""
+        scale_dense(self.output_projection, factor)
 
     def _advance(self, vector: Any, state: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         following: dict[str, Any] = {}

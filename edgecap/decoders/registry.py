@@ -21,8 +21,19 @@ class Decoder:
 
     build: Callable[[Any, int, int], Any]
     """From options, vocabulary size V and feature width F to a built `keras.Model` that is also an
-    `edgecap_export.StepDecoder`. Its call is the training graph: {"features": [rows, F],
-    "ids": int32 [rows, T]} to logits [rows, T, V], where logits[:, t] follow the words up to t."""
+    `edgecap_export.StepDecoder` or `PrefixDecoder`, and can `scale_logits(factor)`. Its call is
+    the training graph: {"features": [rows, F], "ids": int32 [rows, T]} to logits; see
+    `learns_from`."""
+
+    learns_from: str = "captions"
+    """"captions": logits [rows, T, V], where logits[:, t] follow the words up to t, so a caption
+    teaches every word at once. "prefixes": logits [rows, 1, V] after all T words of rows that
+    have no padding."""
+
+
+def scale_dense(layer: Any, factor: float) -> None:
+    """Multiply what a built Keras Dense layer says, in place."""
+    layer.set_weights([factor * weights for weights in layer.get_weights()])
 
 
 DECODERS: Registry[Decoder] = Registry("decoder")
