@@ -86,8 +86,9 @@ def train(
     """Train a captioner.
 
     The encoder stays as it is: its features are computed once and cached, and the decoder learns
-    from them. After each epoch dev is captioned and scored, the best epoch is kept, and a
-    checkpoint is written: a training that was stopped goes on with --resume.
+    from them, first words one by one, then from the scores of whole captions. After each epoch
+    dev is captioned and scored, the best epoch is kept, and a checkpoint is written: a training
+    that was stopped goes on with --resume.
 
     \b
     Example:
@@ -141,7 +142,7 @@ def train(
     with progress_bar("training") as report:
         trainer.run(
             on_batch=lambda epoch, done, total: report(
-                (epoch - 1) * total + done, total * session.options.epochs
+                (epoch - 1) * total + done, total * session.options.all_epochs
             ),
             on_epoch=lambda epoch: _say(epoch, session, out, trainer),
         )
@@ -160,7 +161,8 @@ def _say(epoch: Any, session: Any, out: Path, trainer: Any) -> None:
 
     write_curve(trainer.history, out)
     bleu = " / ".join(f"{value:.1f}" for value in epoch.bleu)
+    learned = f"reward {epoch.reward:.3f}" if epoch.loss is None else f"loss {epoch.loss:.3f}"
     ERRORS.print(
-        f"epoch {epoch.epoch:2d}  loss {epoch.loss:.3f}  dev corpus BLEU-1..4 (greedy) {bleu}  "
+        f"epoch {epoch.epoch:2d}  {learned}  dev corpus BLEU-1..4 (greedy) {bleu}  "
         f"{epoch.seconds:.0f} s"
     )

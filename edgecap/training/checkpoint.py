@@ -20,8 +20,14 @@ class Epoch:
     epoch: int
     """Counted from 1."""
 
-    loss: float
-    """Mean training loss a word, smoothing included."""
+    phase: str
+    """"words" or "captions"; see `edgecap.training.phases`."""
+
+    loss: float | None
+    """Mean training loss a word, smoothing included; None where captions were learned."""
+
+    reward: float | None
+    """Mean reward of the captions that were sampled; None where words were learned."""
 
     learning_rate: float
     """Adam's in this epoch."""

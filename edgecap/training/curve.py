@@ -16,13 +16,13 @@ def write_curve(history: Sequence[Epoch], folder: Path) -> None:
     """Write `history.csv` and `curve.png` into the run."""
     lines = io.StringIO()
     table = csv.writer(lines)
-    table.writerow(
-        ["epoch", "loss", "learning_rate", *(f"dev_bleu{n}" for n in (1, 2, 3, 4)), "seconds"]
-    )
+    bleu_names = [f"dev_bleu{n}" for n in (1, 2, 3, 4)]
+    table.writerow(["epoch", "phase", "loss", "reward", "learning_rate", *bleu_names, "seconds"])
     for row in history:
         bleu = [f"{value:.3f}" for value in row.bleu]
         rate = f"{row.learning_rate:.3g}"
-        table.writerow([row.epoch, f"{row.loss:.5f}", rate, *bleu, f"{row.seconds:.1f}"])
+        learned = ["" if value is None else f"{value:.5f}" for value in (row.loss, row.reward)]
+        table.writerow([row.epoch, row.phase, *learned, rate, *bleu, f"{row.seconds:.1f}"])
     with replacing(folder / "history.csv") as stream:
         stream.write(lines.getvalue().encode())
     with replacing(folder / "curve.png") as stream:
@@ -35,11 +35,19 @@ def _draw(history: Sequence[Epoch], stream: IO[bytes]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     epochs = [row.epoch for row in history]
+    words = [row for row in history if row.loss is not None]
+    captions = [row for row in history if row.reward is not None]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     loss, score = figure.subplots(1, 2)
-    loss.plot(epochs, [row.loss for row in history], marker="o", color="tab:blue")
+    blue, red = "tab:blue", "tab:red"
+    loss.plot([row.epoch for row in words], [row.loss for row in words], marker="o", color=blue)
     loss.set(title="training loss a word", xlabel="epoch")
+    if captions:
+        loss.set(title="loss a word (blue), then samples' reward (red)")
+        reward = loss.twinx()
+        rewards = [row.reward for row in captions]
+        reward.plot([row.epoch for row in captions], rewards, marker="o", color=red)
     for order in range(4):
         values = [row.bleu[order] for row in history]
         score.plot(epochs, values, marker="o", label=f"BLEU-{order + 1}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,15 +18,12 @@ from edgecap.captioner import TrainedCaptioner
 from edgecap.files import load_weights, save_weights
 from edgecap.inference import KerasCaptions
 from edgecap.metrics import corpus_bleu
-from edgecap.training.batches import CaptionBatches
+from edgecap.training.batches import Words
 from edgecap.training.checkpoint import Epoch, read_checkpoint, restore, write_checkpoint
-from edgecap.training.loss import SmoothedCrossEntropy
 from edgecap.training.options import TrainingOptions
+from edgecap.training.phases import CaptionPhase, Phase, WordPhase
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.errors import OptionError
-
-Words = Sequence[Sequence[Sequence[str]]]
-"""For each image, its captions, each a sequence of words."""
 
 
 class Trainer:
@@ -52,27 +51,13 @@ class Trainer:
         self.folder = folder
         self.options = options
         self.history: list[Epoch] = []
-        vocabulary = captioner.design.vocabulary
-        self._batches = CaptionBatches(
-            *train,
-            vocabulary,
-            batch=options.batch,
-            longest=options.longest,
-            seed=options.seed,
-        )
         self._dev_features, self._dev_words = dev
-        self._captions = KerasCaptions(captioner.decoder, vocabulary)
-        captioner.decoder.compile(
-            optimizer=keras.optimizers.Adam(
-                options.learning_rate,
-                global_clipnorm=options.clip_norm,
-                use_ema=options.average > 0,
-                ema_momentum=options.average,
-            ),
-            loss=SmoothedCrossEntropy(options.label_smoothing),
-            # Batches differ in length, and XLA would compile each length anew.
-            jit_compile=False,
+        self._captions = KerasCaptions(captioner.decoder, captioner.design.vocabulary)
+        self._phases: tuple[Phase, ...] = (
+            WordPhase(captioner, options, *train),
+            CaptionPhase(captioner, options, self._captions, *train),
         )
+        self._phases[0].begin()
 
     @property
     def checkpoint(self) -> Path:
@@ -88,7 +73,7 @@ class Trainer:
         """
         self.history, settings, arrays = read_checkpoint(self.checkpoint)
         # More or fewer epochs, and more patience, are what resuming is for.
-        free = {"epochs", "patience"}
+        free = {"epochs", "reward_epochs", "patience"}
         mine = self._settings()
         changed = [name for name in mine if name not in free and mine[name] != settings.get(name)]
         if changed:
@@ -97,6 +82,8 @@ class Trainer:
                 f"this training was begun with other settings ({detail}); resume with the old "
                 "ones or choose another --out"
             )
+        if self.history[-1].phase != self._phases[0].name:
+            self._phase_named(self.history[-1].phase).begin()
         restore(self.captioner.decoder, arrays)
 
     def run(
@@ -111,16 +98,22 @@ class Trainer:
             on_epoch: called after each epoch's checkpoint is on disk.
         """
         best = self.folder / "decoder.weights.h5"
-        while not self._finished():
+        while (phase := self._unfinished()) is not None:
             index = len(self.history)
+            if index and self.history[-1].phase != phase.name:
+                load_weights(self.captioner.decoder, best)
+                phase.begin()
             started = time.perf_counter()
-            loss = self._pass(index, on_batch)
+            # Dropout then depends on the epoch, not on how often the training was interrupted.
+            keras.utils.set_random_seed(self.options.seed * 1000 + index)
+            report = functools.partial(on_batch, index + 1) if on_batch else _silent
+            learned = phase.learn(index, report)
             with self._averaged_weights():
                 said = self._captions.best(self._dev_features, DecodingOptions(beam=1))
                 epoch = Epoch(
                     epoch=index + 1,
-                    loss=loss,
-                    learning_rate=self.options.rate_in(index),
+                    phase=phase.name,
+                    **vars(learned),
                     bleu=corpus_bleu(said, self._dev_words),
                     seconds=time.perf_counter() - started,
                 )
@@ -136,31 +129,21 @@ class Trainer:
 
     def best(self) -> Epoch:
         """The epoch with the highest dev BLEU-4, then BLEU-3 and so on, the earliest of equals."""
-        return max(self.history, key=lambda epoch: epoch.bleu[::-1])
+        return _best(self.history)
 
-    def _finished(self) -> bool:
-        done = len(self.history)
-        if done >= self.options.epochs:
-            return True
-        return done > 0 and done - self.best().epoch >= self.options.patience
+    def _unfinished(self) -> Phase | None:
+        """Give the phase that goes on or begins: each runs to its end or out of patience."""
+        for phase in self._phases:
+            epochs = [epoch for epoch in self.history if epoch.phase == phase.name]
+            if len(epochs) >= phase.epochs:
+                continue
+            if epochs and epochs[-1].epoch - _best(epochs).epoch >= self.options.patience:
+                continue
+            return phase
+        return None
 
-    def _pass(self, index: int, on_batch: Callable[[int, int, int], None] | None) -> float:
-        """Learn from every caption once; give the mean loss a word."""
-        decoder = self.captioner.decoder
-        decoder.optimizer.learning_rate = self.options.rate_in(index)
-        # Dropout then depends on the epoch, not on how often the training was interrupted.
-        keras.utils.set_random_seed(self.options.seed * 1000 + index)
-        self._batches.epoch = index
-        total = words = 0.0
-        # Not `fit`: its TensorFlow path fixes the caption length to that of the first batches.
-        for place in range(len(self._batches)):
-            inputs, targets, weights = self._batches[place]
-            loss = decoder.train_on_batch(inputs, targets, sample_weight=weights)
-            count = float(weights.sum())
-            total, words = total + float(loss) * count, words + count
-            if on_batch:
-                on_batch(index + 1, place + 1, len(self._batches))
-        return total / words
+    def _phase_named(self, name: str) -> Phase:
+        return next(phase for phase in self._phases if phase.name == name)
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
@@ -186,7 +169,14 @@ class Trainer:
             "encoder": design.encoder,
             "encoder_options": dataclasses.asdict(design.encoder_options),
         }
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in settings.items()
-        }
+        # As a checkpoint gives it back: JSON has lists for tuples.
+        plain: dict[str, Any] = json.loads(json.dumps(settings))
+        return plain
+
+
+def _best(history: Sequence[Epoch]) -> Epoch:
+    return max(history, key=lambda epoch: epoch.bleu[::-1])
+
+
+def _silent(done: int, total: int) -> None:
+    """Tell nobody of progress."""

@@ -17,6 +17,17 @@ class TrainingOptions:
     batch: int = 128
     """Captions a step."""
 
+    pool: int = 8
+    """Batches whose captions are sorted by length together, then taken in random order; 1 for
+    none. Besides saving padding, it gives each word of a short caption more weight, and captions
+    come out as long as people's."""
+
+    prefixes: int = 6
+    """Prefixes of each caption that an epoch draws, for decoders that learn from prefixes."""
+
+    prefix_batch: int = 512
+    """Prefixes a step, for such decoders."""
+
     learning_rate: float = 1e-3
     """Adam's, at the start."""
 
@@ -39,27 +50,55 @@ class TrainingOptions:
     mirrored: bool = True
     """Whether each caption is learned from the photograph or its mirror image, by chance."""
 
-    longest: int = 20
+    longest: int = 24
     """Words of a caption that are learned from; longer ones are cut."""
 
     patience: int = 4
     """Epochs without a better dev score after which training stops."""
 
+    reward_epochs: int = 2
+    """Epochs of self-critical training that follow (Rennie et al. 2017); 0 for none."""
+
+    reward_bleu: float = 3.0
+    """Weight of a caption's own BLEU-1 (0 to 1) in its reward, beside CIDEr-D (0 to 10)."""
+
+    reward_rate: float = 1e-4
+    """Adam's learning rate in them."""
+
+    samples: int = 5
+    """Captions of each image that are sampled in one of them; each is judged by the others."""
+
+    sharpen: float = 1.5
+    """Logits are multiplied by it before the first of them: label smoothing leaves so much to
+    unlikely words that most sampled captions would hold one."""
+
     seed: int = 0
     """For initial weights, dropout and the order of captions."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "longest", "patience"):
+        counts = ("epochs", "batch", "pool", "prefixes", "prefix_batch", "longest", "patience")
+        for name in counts:
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}; give a whole number above 0")
-        if not self.learning_rate > 0:
-            raise OptionError(f"learning_rate is {self.learning_rate}; give a number above 0")
+        if self.samples < 2:
+            raise OptionError(f"samples is {self.samples}; give 2 or more")
+        for name in ("reward_epochs", "reward_bleu"):
+            if getattr(self, name) < 0:
+                raise OptionError(f"{name} is {getattr(self, name)}; give 0 or more")
+        for name in ("learning_rate", "reward_rate", "sharpen"):
+            if not getattr(self, name) > 0:
+                raise OptionError(f"{name} is {getattr(self, name)}; give a number above 0")
         if not 0 <= self.label_smoothing < 1:
             raise OptionError(
                 f"label_smoothing is {self.label_smoothing}; give a number from 0 up to 1"
             )
         if not 0 <= self.average < 1:
             raise OptionError(f"average is {self.average}; give a number from 0 up to 1")
+
+    @property
+    def all_epochs(self) -> int:
+        """Epochs of both phases, at most."""
+        return self.epochs + self.reward_epochs
 
     def rate_in(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0."""

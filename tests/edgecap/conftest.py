@@ -82,5 +82,6 @@ TINY_SETTINGS = (
     "training.learning_rate=0.005",
     "training.drop_after=",
     "training.average=0",
+    "training.reward_epochs=0",
 )
 """Settings of a captioner that trains in seconds."""

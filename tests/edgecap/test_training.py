@@ -13,7 +13,7 @@ import pytest
 from edgecap.captioner import TrainedCaptioner, read_design
 from edgecap.features import image_features
 from edgecap.inference import KerasCaptions
-from edgecap.training.batches import CaptionBatches
+from edgecap.training.batches import CaptionBatches, PrefixBatches
 from edgecap.training.loop import Trainer
 from edgecap.training.loss import SmoothedCrossEntropy
 from edgecap.training.options import TrainingOptions
@@ -25,6 +25,14 @@ from edgecap_runtime.vocabulary import Vocabulary
 from .conftest import TINY_SETTINGS
 
 Opener = Callable[..., TrainingSession]
+
+SMALL_MERGE = (
+    "decoder.word_units=12",
+    "decoder.word_projection=16",
+    "decoder.image_projection=16",
+    "decoder.merged_units=12,12",
+    "decoder.hidden=16",
+)
 
 
 @pytest.fixture
@@ -54,28 +62,37 @@ def test_learns_what_it_sees_and_writes_a_whole_run(open_session: Opener, tmp_pa
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize(
+    ("epochs", "reward_epochs", "killed_in"), [(4, 0, (3, 2)), (2, 2, (3, 1)), (2, 2, (4, 1))]
+)
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(
-    open_session: Opener, tmp_path: Path
+    open_session: Opener,
+    tmp_path: Path,
+    epochs: int,
+    reward_epochs: int,
+    killed_in: tuple[int, int],
 ) -> None:
-    whole = open_session("training.epochs=4").trainer(tmp_path / "whole")
+    settings = (f"training.epochs={epochs}", f"training.reward_epochs={reward_epochs}")
+    whole = open_session(*settings).trainer(tmp_path / "whole")
     whole.run()
 
     class KilledError(Exception):
         pass
 
-    def kill_in_third_epoch(epoch: int, done: int, total: int) -> None:
-        if epoch == 3 and done == 2:
+    def kill(epoch: int, done: int, total: int) -> None:
+        if (epoch, done) == killed_in:
             raise KilledError
 
-    first = open_session("training.epochs=4").trainer(tmp_path / "killed")
+    first = open_session(*settings).trainer(tmp_path / "killed")
     with pytest.raises(KilledError):
-        first.run(on_batch=kill_in_third_epoch)
-    again = open_session("training.epochs=4").trainer(tmp_path / "killed")
+        first.run(on_batch=kill)
+    again = open_session(*settings).trainer(tmp_path / "killed")
     again.resume()
-    assert len(again.history) == 2
+    assert len(again.history) == killed_in[0] - 1
     again.run()
-    assert [epoch.loss for epoch in again.history] == pytest.approx(
-        [epoch.loss for epoch in whole.history], rel=1e-4
+    assert [epoch.phase for epoch in again.history] == [epoch.phase for epoch in whole.history]
+    assert [epoch.loss or epoch.reward for epoch in again.history] == pytest.approx(
+        [epoch.loss or epoch.reward for epoch in whole.history], rel=1e-4
     )
 
 
@@ -158,7 +175,8 @@ def test_batches_hold_every_caption_once_and_depend_on_the_epoch_alone() -> None
             ]
         return seen
 
-    batches = CaptionBatches(features, captions, vocabulary, batch=8, longest=10, seed=3)
+    options = TrainingOptions(batch=8, pool=2, longest=10, seed=3)
+    batches = CaptionBatches(features, captions, vocabulary, options)
     first = rows(batches)
     assert len(first) == 2 * len(captions)
     batches.epoch = 1
@@ -168,6 +186,39 @@ def test_batches_hold_every_caption_once_and_depend_on_the_epoch_alone() -> None
     batches.epoch = 0
     assert rows(batches) == first
     assert max(len(row) for row in first) == 1 + 10 + 1
+
+
+def test_prefix_batches_hold_true_prefixes_of_one_length_and_the_word_that_follows() -> None:
+    vocabulary = Vocabulary(("<pad>", "<s>", "</s>", "a", "b", "c"), 1, 2, padding_id=0)
+    captions = [[["a", "b", "c"][: 1 + n % 3] * 3] for n in range(40)]
+    features = np.arange(40, dtype=np.float32)[None, :, None]
+    options = TrainingOptions(prefixes=4, prefix_batch=8, seed=3)
+    batches = PrefixBatches(features, captions, vocabulary, options)
+
+    def drawn() -> list[tuple[int, ...]]:
+        seen = []
+        for place in range(len(batches)):
+            inputs, targets, weights = batches[place]
+            assert (weights == 1).all()
+            assert targets.shape == (len(inputs["ids"]), 1)
+            assert len(targets) <= 8
+            seen += [
+                (int(image[0]), *ids.tolist(), int(target[0]))
+                for image, ids, target in zip(
+                    inputs["features"], inputs["ids"], targets, strict=True
+                )
+            ]
+        return seen
+
+    whole = [(1, *vocabulary.ids_of(words), 2) for several in captions for words in several]
+    first = drawn()
+    # Four of each caption, fewer where it has fewer; none twice, each a true beginning.
+    assert len(first) == len(set(first)) == sum(min(4, len(ids) - 1) for ids in whole)
+    assert all(tuple(ids) == whole[image][: len(ids)] for image, *ids in first)
+    batches.epoch = 1
+    assert drawn() != first
+    batches.epoch = 0
+    assert drawn() == first
 
 
 def test_loss_equals_cross_entropy_with_smoothed_one_hot_targets() -> None:
@@ -288,3 +339,54 @@ def test_options_of_training_say_their_learning_rate() -> None:
 
 def test_trainer_is_what_the_session_makes(open_session: Opener, tmp_path: Path) -> None:
     assert isinstance(open_session().trainer(tmp_path / "r"), Trainer)
+
+
+@pytest.mark.parametrize("decoder", ["lstm", "merge-lstm"])
+def test_learning_whole_captions_follows_learning_words(
+    tiny_data: Path, tiny_weights: Path, tmp_path: Path, decoder: str
+) -> None:
+    sizes = () if decoder == "lstm" else SMALL_MERGE
+    settings = [text for text in TINY_SETTINGS if decoder == "lstm" or "units" not in text]
+    session = TrainingSession.open(
+        tiny_data,
+        decoder=decoder,
+        settings=(
+            *settings,
+            *sizes,
+            "training.epochs=3",
+            "training.reward_epochs=5",
+            "training.patience=9",
+            "training.reward_rate=0.01",
+        ),
+        minimum_count=1,
+    )
+    session.encode(tiny_weights, cache=tmp_path / "cache")
+    trainer = session.trainer(tmp_path / "run")
+    trainer.run()
+    history = trainer.history
+    assert [epoch.phase for epoch in history] == ["words"] * 3 + ["captions"] * 5
+    assert history[-1].reward is not None
+    assert history[3].reward is not None
+    assert history[-1].reward > history[3].reward
+    assert history[-1].loss is None
+    # The best epoch's weights are in memory and on disk.
+    scores = session.finish(tmp_path / "run", trainer)
+    assert scores["dev"]["greedy"]["corpus_bleu"] == [round(b, 3) for b in trainer.best().bleu]
+
+
+def test_a_decoder_without_steps_learns_from_prefixes_and_from_whole_captions(
+    tiny_data: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    settings = [text for text in TINY_SETTINGS if "units" not in text]
+    session = TrainingSession.open(
+        tiny_data,
+        decoder="merge-bilstm",
+        settings=(*settings, *SMALL_MERGE, "training.epochs=2", "training.reward_epochs=1"),
+        minimum_count=1,
+    )
+    session.encode(tiny_weights, cache=tmp_path / "cache")
+    trainer = session.trainer(tmp_path / "run")
+    trainer.run()
+    losses = [epoch.loss for epoch in trainer.history if epoch.loss is not None]
+    assert losses[1] < losses[0]
+    assert [epoch.reward is not None for epoch in trainer.history] == [False, False, True]

@@ -1,0 +1,163 @@
+"""Self-critical training: captions are sampled, scored whole, and made likelier or less likely.
+
+Rennie, Marcheret, Mroueh, Ross, Goel: "Self-critical Sequence Training for Image Captioning",
+CVPR 2017 (arXiv:1612.00563), equation 11: REINFORCE on CIDEr-D, here with the
+caption's own BLEU-1 beside it. The baseline of a sample is the
+mean score of the image's other samples (Luo: "A Better Variant of Self-Critical Sequence
+Training", 2020, arXiv:2003.09971). With the greedy caption's score, the paper's, nearly every
+sample of a decoder trained with dropout and label smoothing scores below it: all are made less
+likely, ends of captions too, and dev BLEU-1 fell from 58 to 28 in two epochs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from nltk.translate.bleu_score import brevity_penalty, closest_ref_length
+
+from edgecap.cider import DocumentFrequencies
+from edgecap.inference import KerasCaptions
+from edgecap.training.batches import BATCHES, Words
+from edgecap.training.options import TrainingOptions
+from edgecap_runtime.vocabulary import Vocabulary
+
+_END = "</s>"
+"""Stands for the end of a caption in its n-grams: one that stops at "on a" then scores worse. The
+known ugliness of captions trained on CIDEr-D is that they learn to end so."""
+
+_IMAGES = 256
+"""Images whose captions are sampled together."""
+
+
+class WeighedLikelihood(keras.losses.Loss):  # type: ignore[misc]
+    """Sum over words of -weight * log p(word); a weight may be negative."""
+
+    def __init__(self) -> None:
+        super().__init__(name="weighed_likelihood", reduction="sum")
+
+    def call(self, targets: Any, logits: Any) -> Any:
+        """Targets int32 [rows, T] and logits float32 [rows, T, V] to losses [rows, T]."""
+        logs = ops.log_softmax(logits, axis=-1)
+        picked = ops.take_along_axis(logs, ops.expand_dims(ops.cast(targets, "int32"), -1), axis=-1)
+        return -ops.squeeze(picked, -1)
+
+
+class SelfCritic:
+    """One epoch's worth of sampling, scoring and learning."""
+
+    def __init__(
+        self,
+        decoder: Any,
+        learns_from: str,
+        captions: KerasCaptions,
+        vocabulary: Vocabulary,
+        options: TrainingOptions,
+        *,
+        features: np.ndarray,
+        words: Words,
+    ) -> None:
+        """Weigh the references.
+
+        Args:
+            decoder: a compiled decoder.
+            learns_from: a name in `BATCHES`.
+            captions: the same decoder, to say captions with.
+            vocabulary: its words.
+            options: `samples`, `longest`, batch sizes and seed.
+            features: float32 [views, images, F].
+            words: the images' captions; document frequencies are theirs.
+        """
+        self._decoder = decoder
+        self._batches = BATCHES[learns_from]
+        self._captions = captions
+        self._vocabulary = vocabulary
+        # Every prefix of a sampled caption is learned from, not a draw of some.
+        self._options = dataclasses.replace(options, prefixes=options.longest + 1)
+        self._features = features
+        ended = [[[*caption, _END] for caption in of_image] for of_image in words]
+        frequencies = DocumentFrequencies(ended)
+        self._consensus = [frequencies.judge(of_image) for of_image in ended]
+        self._precision = [_Precision(of_image) for of_image in words]
+
+    def learn(self, seed: int, report: Callable[[int, int], None]) -> float:
+        """Learn from all images once; gives the mean reward of the sampled captions.
+
+        seed: of order, views and samples; report: called with (rounds done, rounds in all).
+        """
+        dice = np.random.default_rng((self._options.seed, seed))
+        order = dice.permutation(self._features.shape[1])
+        views = dice.integers(0, len(self._features), len(order))
+        rounds = [order[start : start + _IMAGES] for start in range(0, len(order), _IMAGES)]
+        rewards: list[float] = []
+        for place, images in enumerate(rounds):
+            features = self._features[views[images], images]
+            rewards += self._round(images, features, dice)
+            report(place + 1, len(rounds))
+        return float(np.mean(rewards))
+
+    def _round(
+        self, images: np.ndarray, features: np.ndarray, dice: np.random.Generator
+    ) -> list[float]:
+        """Sample, score and learn; gives the samples' rewards."""
+        samples = self._options.samples
+        rows = np.repeat(features, samples, axis=0)
+        said = self._captions.sampled(rows, self._options.longest, dice)
+        captions = [said[start : start + samples] for start in range(0, len(said), samples)]
+        scores = np.array(
+            [
+                [self._score(image, words) for words in of_image]
+                for image, of_image in zip(images, captions, strict=True)
+            ]
+        )
+        # Each sample against the mean of the image's others.
+        advantages = (scores - scores.mean(axis=1, keepdims=True)) * samples / (samples - 1)
+        batches = self._batches(features[None], captions, self._vocabulary, self._options)
+        for inputs, targets, weights in _weighed(batches, advantages.ravel().astype(np.float32)):
+            self._decoder.train_on_batch(inputs, targets, sample_weight=weights)
+        return scores.ravel().tolist()
+
+    def _score(self, image: int, words: list[str]) -> float:
+        # One that was cut has no end, and no end's n-grams.
+        end = [_END] if len(words) < self._options.longest else []
+        consensus = self._consensus[image].score([*words, *end])
+        return consensus + self._options.reward_bleu * self._precision[image].bleu1(words)
+
+
+class _Precision:
+    """A caption's own BLEU-1 against one image's references, counted once."""
+
+    def __init__(self, references: Sequence[Sequence[str]]) -> None:
+        self._references = references
+        self._allowed: Counter[str] = Counter()
+        for reference in references:
+            self._allowed |= Counter(reference)
+
+    def bleu1(self, words: Sequence[str]) -> float:
+        """Give BLEU-1, 0 to 1; see `edgecap.metrics.sentence_mean_bleu1`."""
+        if not words:
+            return 0.0
+        matches = (Counter(words) & self._allowed).total()
+        closest = closest_ref_length(self._references, len(words))
+        return float(brevity_penalty(closest, len(words)) * matches / len(words))
+
+
+def _weighed(batches: Any, advantages: np.ndarray) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
+    """Give the batches with each word weighed by its caption's advantage, over all words."""
+    for place in range(len(batches)):
+        inputs, targets, weights = batches[place]
+        advantage = advantages[batches.captions_in(place)][:, None]
+        yield inputs, targets, weights * advantage / weights.sum()
+
+
+def hold_statistics(decoder: Any) -> None:
+    """Freeze batch statistics, which sampled batches would move. Dropout stays: without it the
+    captions of the training images were learned by heart within an epoch."""
+    for layer in decoder._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
