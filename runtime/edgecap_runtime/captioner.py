@@ -122,7 +122,7 @@ class Captioner:
         of `DecodingOptions`; None takes the file's default. Raises `ImageError` for a photograph
         that can't be used, `OptionError` for an illegal option.
         """
-        options = self._manifest.defaults.changed(
+        options = self._manifest.decoding(
             beam=beam,
             length_penalty=length_penalty,
             min_words=min_words,
@@ -147,7 +147,7 @@ class Captioner:
         The words equal `caption(photo, beam=1).words`. The photograph is prepared and encoded
         before this returns, so that its errors appear here; the steps run as words are asked for.
         """
-        options = self._manifest.defaults.changed(
+        options = self._manifest.decoding(
             beam=1, min_words=min_words, max_words=max_words, no_repeat_ngram=no_repeat_ngram
         )
         state = self._encode(prepare(photo, self._manifest.preparation))
@@ -171,7 +171,7 @@ class Captioner:
         """
         from concurrent.futures import ThreadPoolExecutor
 
-        options = self._manifest.defaults.changed(
+        options = self._manifest.decoding(
             beam=beam,
             length_penalty=length_penalty,
             min_words=min_words,

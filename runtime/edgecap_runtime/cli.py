@@ -16,6 +16,7 @@ from .errors import EdgecapError, ImageError, OptionError
 if TYPE_CHECKING:
     from .captioner import Alternative, Caption
     from .manifest import Manifest
+    from .prefix import Prefix
 
 __all__ = ["main"]
 
@@ -135,7 +136,7 @@ def _caption(chosen: argparse.Namespace) -> int:
     answers: list[dict[str, Any]] = []
     status = 0
     with Captioner.load(chosen.file, chosen.threads) as captioner:
-        captioner.manifest.defaults.changed(**options)
+        captioner.manifest.decoding(**options)
         for photo in photos:
             try:
                 caption = captioner.caption(photo, **options)
@@ -219,6 +220,7 @@ def _lines(path: str, manifest: Manifest) -> Iterator[str]:
         "name": manifest.name,
         "format version": manifest.format_version,
         "kind": manifest.kind,
+        "prefix": "none" if manifest.prefix is None else _prefix(manifest.prefix, vocabulary.words),
         "encoder": manifest.encoder,
         "decoder": manifest.decoder,
         "recipe": manifest.recipe,
@@ -239,6 +241,15 @@ def _lines(path: str, manifest: Manifest) -> Iterator[str]:
         "parity": "not checked" if manifest.parity is None else dict(manifest.parity),
     }
     yield from _outline(facts, 0)
+
+
+def _prefix(prefix: Prefix, words: Sequence[str]) -> dict[str, Any]:
+    skipped = prefix.skipped_id
+    return {
+        "length": "that of the words" if prefix.length is None else prefix.length,
+        "padding": f"{words[prefix.padding_id]} ({prefix.padding_id}), at the {prefix.padded}",
+        "skipped": "none" if skipped is None else f"{words[skipped]} ({skipped})",
+    }
 
 
 def _outline(facts: dict[str, Any], depth: int) -> Iterator[str]:

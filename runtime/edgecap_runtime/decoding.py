@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -40,8 +40,8 @@ __all__ = [
     "greedy_words",
 ]
 
-State: TypeAlias = "Mapping[str, NDArray[np.float32]]"
-"""The decoder's memory: per name a float32 array [rows, ...]."""
+State: TypeAlias = "Mapping[str, NDArray[Any]]"
+"""The decoder's memory: per name an array [rows, ...], float32 but for `prefix.WORDS`."""
 
 Step: TypeAlias = "Callable[[NDArray[np.int32], State], tuple[NDArray[np.float32], State]]"
 """One decoder step: ids int32 [rows] and a state to logits float32 [rows, V] and the next state."""

@@ -9,17 +9,16 @@ from typing import Any
 
 from .errors import BundleError, OptionError
 from .jsonfields import Fields, loads_object
+from .kinds import KINDS
 from .options import DecodingOptions
+from .prefix import Prefix
 from .preparation import Preparation
 from .vocabulary import Vocabulary
 
-__all__ = ["ENTRY_NAMES", "FORMAT_VERSION", "KINDS", "Manifest", "StateTensor"]
+__all__ = ["ENTRY_NAMES", "FORMAT_VERSION", "Manifest", "Prefix", "StateTensor"]
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 """The version written; files of another major version are refused."""
-
-KINDS = ("step",)
-"""Kinds of decoder graphs that this runtime runs."""
 
 MANIFEST_ENTRY = "edgecap.json"
 VOCABULARY_ENTRY = "vocabulary.txt"
@@ -76,7 +75,9 @@ class Manifest:
     defaults: DecodingOptions = field(default_factory=DecodingOptions)
     """Decoding options where the caller gives none."""
     kind: str = "step"
-    """What the decoder's graph is; `step`: one word and a state in, logits and a state out."""
+    """What the decoder's graph is, one of `kinds.KINDS`."""
+    prefix: Prefix | None = None
+    """What the graph of kind `prefix` takes; None for a step."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """What it was made from: hash of the weights, tool versions, training data, licence ..."""
     parity: Mapping[str, Any] | None = None
@@ -92,7 +93,21 @@ class Manifest:
                 f"{', '.join(KINDS)}; upgrade it with: pip install --upgrade edgecap-runtime"
             )
         if not self.state:
-            raise BundleError("The file names no state tensor; a step decoder carries at least 1.")
+            raise BundleError("The file names no state tensor; a decoder has at least 1.")
+        KINDS[self.kind].check(self.prefix, self.vocabulary)
+        try:
+            self.decoding()
+        except OptionError as error:
+            raise BundleError(f"The file contradicts itself: {error}") from None
+
+    def decoding(self, **choices: Any) -> DecodingOptions:
+        """Give the file's decoding options with those choices that aren't None in their place.
+
+        Raises `OptionError` for an illegal value, or more words than the decoder can read.
+        """
+        options = self.defaults.changed(**choices)
+        KINDS[self.kind].check_words(self.prefix, options.max_words)
+        return options
 
     def to_entries(self) -> dict[str, bytes]:
         """Write as named entries: `edgecap.json`, `vocabulary.txt` and, if any, `parity.json`."""
@@ -102,6 +117,7 @@ class Manifest:
             "format_version": self.format_version,
             "name": self.name,
             "kind": self.kind,
+            "prefix": None if self.prefix is None else asdict(self.prefix),
             "encoder": self.encoder,
             "decoder": self.decoder,
             "recipe": self.recipe,
@@ -141,6 +157,7 @@ class Manifest:
                 format_version=version,
                 name=head.text("name"),
                 kind=head.text("kind"),
+                prefix=_prefix(head.fields("prefix")) if "prefix" in head else None,
                 encoder=head.text("encoder"),
                 decoder=head.text("decoder"),
                 recipe=head.text("recipe"),
@@ -192,6 +209,15 @@ def _preparation(item: Fields) -> Preparation:
         resampling=item.text("resampling"),
         channels=item.text("channels"),
         scaling=item.text("scaling"),
+    )
+
+
+def _prefix(item: Fields) -> Prefix:
+    return Prefix(
+        length=item.optional_integer("length"),
+        padding_id=item.integer("padding_id"),
+        padded=item.text("padded"),
+        skipped_id=item.optional_integer("skipped_id"),
     )
 
 

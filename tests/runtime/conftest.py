@@ -71,6 +71,44 @@ def captioner_file(request: pytest.FixtureRequest) -> Path:
     return path
 
 
+def _write_prefix_onnx(path: Path, model: tiny.TinyModel, length: int | None) -> None:
+    tiny.write_onnx(model, path, ("rows", length or "words"))
+
+
+def _write_prefix_tflite(path: Path, model: tiny.TinyModel, length: int | None) -> None:
+    tiny.write_tflite(model, path, first="prefix", ids=(None, length))
+
+
+def _write_prefix_tflite_behind(path: Path, model: tiny.TinyModel, length: int | None) -> None:
+    tiny.write_tflite(model, path, first="encode", ids=(None, length))
+
+
+PREFIX_FILES = {
+    "onnx": _write_prefix_onnx,
+    "tflite": _write_prefix_tflite,
+    "tflite-encode-first": _write_prefix_tflite_behind,
+}
+
+
+@pytest.fixture(
+    scope="session",
+    params=[(kind, prefix) for prefix in tiny.PREFIXES for kind in PREFIX_FILES],
+    ids=" ".join,
+)
+def prefix_file(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_model: tiny.TinyModel,
+) -> Path:
+    """A captioner that reads whole prefixes, bare ones or of a fixed length."""
+    kind, name = request.param
+    path = tmp_path_factory.mktemp("prefix") / f"captioner.{kind.partition('-')[0]}"
+    prefix = tiny.PREFIXES[name]
+    PREFIX_FILES[kind](path, tiny_model, prefix.length)
+    write_bundle(path, tiny.tiny_manifest(kind="prefix", prefix=prefix), path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def photograph() -> np.ndarray:
     """A smooth picture, uint8 [60, 80, 3], whose corners differ in colour."""

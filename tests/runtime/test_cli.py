@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from edgecap_runtime import Captioner
+from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.cli import main
 
 
@@ -98,6 +100,28 @@ def test_show(captioner_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = json.loads(capsys.readouterr().out)
     assert shown["vocabulary"]["words"][5] == "dog"
     assert shown["parity"] == {"images": 0, "verdict": "checked on 0"}
+
+
+def test_show_tells_kind_and_prefix(
+    prefix_file: Path, onnx_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", str(onnx_file)]) == 0
+    assert {"kind: step", "prefix: none"} <= set(capsys.readouterr().out.splitlines())
+    manifest = read_manifest(prefix_file)
+    assert manifest.prefix is not None
+    fixed = manifest.prefix.length is not None
+    assert main(["show", str(prefix_file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    place = lines.index("prefix:")
+    assert lines[place - 1] == "kind: prefix"
+    assert lines[place + 1 : place + 4] == [
+        "  length: 8" if fixed else "  length: that of the words",
+        "  padding: <pad> (0), at the start" if fixed else "  padding: <pad> (0), at the end",
+        "  skipped: none" if fixed else "  skipped: <pad> (0)",
+    ]
+    assert main(["show", str(prefix_file), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["prefix"] == asdict(manifest.prefix)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tiny import tiny_manifest
 from edgecap_runtime.bundle import read_manifest, write_bundle
 from edgecap_runtime.containers import container_of, read_entries, write_entries
 from edgecap_runtime.errors import BundleError, EdgecapError
+from edgecap_runtime.manifest import FORMAT_VERSION
 
 ENTRIES = {"edgecap.json": b'{"a": 1}', "vocabulary.txt": "a\né\n".encode(), "empty": b""}
 
@@ -146,7 +147,8 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 
 def test_a_newer_major_version_names_the_file(plain: Path, tmp_path: Path) -> None:
     entries = tiny_manifest().to_entries()
-    entries["edgecap.json"] = entries["edgecap.json"].replace(b'"1.0"', b'"3.1"')
+    own = f'"{FORMAT_VERSION}"'.encode()
+    entries["edgecap.json"] = entries["edgecap.json"].replace(own, b'"3.1"')
     write_entries(plain, entries, tmp_path / "new")
     with pytest.raises(BundleError, match=r"new: .*version 3\.1.*upgrade"):
         read_manifest(tmp_path / "new")

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from tiny import WIDTH, tiny_manifest, tiny_vocabulary
+from tiny import PREFIXES, WIDTH, tiny_manifest, tiny_vocabulary
 
 from edgecap_runtime.decoding import DecodingOptions
-from edgecap_runtime.errors import BundleError
+from edgecap_runtime.errors import BundleError, OptionError
 from edgecap_runtime.manifest import Manifest, StateTensor
 from edgecap_runtime.preparation import Preparation
 from edgecap_runtime.vocabulary import Vocabulary
@@ -41,8 +41,10 @@ def changed(entries: dict[str, bytes], **changes: object) -> dict[str, bytes]:
             vocabulary=Vocabulary(("<s>", "</s>", "été", "犬"), start_id=0, end_id=1),
             name="mit Umlaut: ä",
         ),
+        tiny_manifest(kind="prefix", prefix=PREFIXES["bare"]),
+        tiny_manifest(kind="prefix", prefix=PREFIXES["fixed"]),
     ],
-    ids=["all", "no parity", "other values", "unicode"],
+    ids=["all", "no parity", "other values", "unicode", "bare prefix", "fixed prefix"],
 )
 def test_round_trip(manifest: Manifest) -> None:
     assert Manifest.from_entries(manifest.to_entries()) == manifest
@@ -51,7 +53,7 @@ def test_round_trip(manifest: Manifest) -> None:
 def test_the_entries_are_readable_by_eye() -> None:
     entries = tiny_manifest().to_entries()
     assert entries["vocabulary.txt"].decode().splitlines()[5] == "dog"
-    assert json.loads(entries["edgecap.json"])["format_version"] == "1.0"
+    assert json.loads(entries["edgecap.json"])["format_version"] == "1.1"
     assert json.loads(entries["parity.json"])["verdict"] == "checked on 0"
 
 
@@ -79,8 +81,49 @@ def test_a_newer_major_version_says_what_to_upgrade() -> None:
 
 
 def test_an_unknown_kind_says_what_to_upgrade() -> None:
-    with pytest.raises(BundleError, match=r"'prefix'.*upgrade"):
-        Manifest.from_entries(changed(tiny_manifest().to_entries(), kind="prefix"))
+    with pytest.raises(BundleError, match=r"'caption'.*runs step, prefix; upgrade"):
+        Manifest.from_entries(changed(tiny_manifest().to_entries(), kind="caption"))
+
+
+def test_a_file_of_version_1_0_says_nothing_of_prefixes() -> None:
+    entries = changed(tiny_manifest().to_entries(), format_version="1.0", prefix=...)
+    assert Manifest.from_entries(entries).prefix is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"prefix": None}, "'prefix' but nothing says what its prefixes are"),
+        ({"prefix": ...}, "'prefix' but nothing says what its prefixes are"),
+        ({"prefix": 8}, "prefix = 8 where an object belongs"),
+        ({"kind": "step"}, "'step', which reads no prefix"),
+        ({"prefix__length": 0}, "length 0; give a whole number of at least 1, or none"),
+        ({"prefix__length": "8"}, "length = '8'"),
+        ({"prefix__padding_id": -1}, "padding_id -1; give a whole number of at least 0"),
+        ({"prefix__padding_id": None}, "padding_id = None"),
+        ({"prefix__padding_id": 12}, "padding_id 12, outside the vocabulary's 12 words"),
+        ({"prefix__skipped_id": 12}, "skipped_id 12, outside the vocabulary's 12 words"),
+        ({"prefix__skipped_id": 1.5}, "skipped_id = 1.5"),
+        ({"prefix__skipped_id": 1}, "skips the id 1, which is the start id"),
+        ({"prefix__padded": "middle"}, "padded at 'middle'; choose among end, start"),
+        ({"prefix__length": 7}, "max_words is 8, but .* prefixes of 7 ids; give at most 7"),
+    ],
+    ids=str,
+)
+def test_bad_prefixes_are_refused(changes: dict[str, object], what: str) -> None:
+    entries = tiny_manifest(kind="prefix", prefix=PREFIXES["fixed"]).to_entries()
+    with pytest.raises(BundleError, match=what) as caught:
+        Manifest.from_entries(changed(entries, **changes))
+    assert str(caught.value).count(". ") == 0
+
+
+def test_words_beyond_a_fixed_prefix_are_refused() -> None:
+    manifest = tiny_manifest(kind="prefix", prefix=PREFIXES["fixed"])
+    assert manifest.decoding(max_words=8, min_words=2).max_words == 8
+    with pytest.raises(OptionError, match=r"max_words is 9, .* prefixes of 8 ids; give at most 8"):
+        manifest.decoding(max_words=9)
+    bare = tiny_manifest(kind="prefix", prefix=PREFIXES["bare"])
+    assert bare.decoding(max_words=1000).max_words == 1000
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,19 @@
 """A captioner small enough to check by hand: the same weights as .onnx, .tflite and numpy.
 
 Encoder: mean colour -> tanh(dense) = state h. Step: h' = tanh(embedding[id] + h @ recurrent),
-logits = h' @ output.
+logits = h' @ output. Prefix: h stays, and the mean of all words' embeddings is added to the last
+word's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from edgecap_runtime.manifest import Manifest, StateTensor
+from edgecap_runtime.manifest import Manifest, Prefix, StateTensor
 from edgecap_runtime.options import DecodingOptions
 from edgecap_runtime.preparation import Preparation
 from edgecap_runtime.vocabulary import Vocabulary
@@ -80,15 +82,25 @@ class TinyModel:
         return {"h": np.tanh(colour @ self.dense)}
 
     def step(self, ids: np.ndarray, state: dict[str, np.ndarray]) -> tuple[np.ndarray, dict]:
-        following = np.tanh(self.embedding[ids] + state["h"] @ self.recurrent)
-        return following @ self.output, {"h": following}
+        """Run the graph: that of a step for ids [rows], of a prefix for ids [rows, T]."""
+        vectors = self.embedding[ids]
+        if ids.ndim == 2:
+            vectors = vectors.mean(axis=1) + vectors[:, -1]
+        following = np.tanh(vectors + state["h"] @ self.recurrent)
+        return following @ self.output, {"h": following} if ids.ndim == 1 else state
 
     def close(self) -> None:
         pass
 
 
-def write_onnx(model: TinyModel, path: Path) -> None:
-    """Write the `If` graph of the format, by hand."""
+PREFIXES = {
+    "bare": Prefix(length=None, padding_id=0, padded="end", skipped_id=0),
+    "fixed": Prefix(length=8, padding_id=0, padded="start", skipped_id=None),
+}
+
+
+def write_onnx(model: TinyModel, path: Path, ids: Sequence[str | int] = ("rows",)) -> None:
+    """Write the `If` graph of the format, by hand; `ids` with two sides makes it a prefix graph."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -123,19 +135,27 @@ def write_onnx(model: TinyModel, path: Path) -> None:
             info("start_h", TensorProto.FLOAT, ["images", WIDTH]),
         ],
     )
+    prefix = len(ids) == 2
+    read = [
+        node("Gather", ["embedding", "ids"], ["all_vectors"]),
+        node("ReduceMean", ["all_vectors", "word_axis"], ["mean"], keepdims=0),
+        node("Gather", ["all_vectors", "last"], ["last_vectors"], axis=1),
+        node("Add", ["mean", "last_vectors"], ["vectors"]),
+        node("Identity", ["state_h"], ["following"]),
+    ]
     step = helper.make_graph(
         [
-            node("Gather", ["embedding", "ids"], ["vectors"]),
+            *(read if prefix else [node("Gather", ["embedding", "ids"], ["vectors"])]),
             node("MatMul", ["state_h", "recurrent"], ["carried"]),
             node("Add", ["vectors", "carried"], ["step_sum"]),
             node("Tanh", ["step_sum"], ["step_h"]),
             node("MatMul", ["step_h", "output"], ["step_logits"]),
         ],
-        "step",
+        "prefix" if prefix else "step",
         [],
         [
             info("step_logits", TensorProto.FLOAT, ["rows", words]),
-            info("step_h", TensorProto.FLOAT, ["rows", WIDTH]),
+            info("following" if prefix else "step_h", TensorProto.FLOAT, ["rows", WIDTH]),
         ],
     )
     graph = helper.make_graph(
@@ -144,7 +164,7 @@ def write_onnx(model: TinyModel, path: Path) -> None:
         [
             info("start", TensorProto.BOOL, []),
             info("image", TensorProto.UINT8, ["images", SIDE, SIDE, 3]),
-            info("ids", TensorProto.INT32, ["rows"]),
+            info("ids", TensorProto.INT32, [*ids]),
             info("state_h", TensorProto.FLOAT, ["rows", WIDTH]),
         ],
         [
@@ -152,16 +172,26 @@ def write_onnx(model: TinyModel, path: Path) -> None:
             info("next_state_h", TensorProto.FLOAT, ["out_states", WIDTH]),
         ],
         [numpy_helper.from_array(value, name) for name, value in weights.items()]
-        + [numpy_helper.from_array(np.array([1, 2], np.int64), "axes")],
+        + [
+            numpy_helper.from_array(np.array(value, np.int64), name)
+            for name, value in {"axes": [1, 2], "word_axis": [1], "last": -1}.items()
+        ],
     )
     whole = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(whole)
     onnx.save(whole, path)
 
 
-def write_tflite(model: TinyModel, path: Path, *, first: str = "step") -> None:
-    """Write the two signatures with TensorFlow's converter; `first` gets subgraph 0."""
+def write_tflite(
+    model: TinyModel, path: Path, *, first: str = "step", ids: Sequence[int | None] = (None,)
+) -> None:
+    """Write the two signatures with TensorFlow's converter; `first` gets subgraph 0.
+
+    `ids` with two sides makes it a prefix graph.
+    """
     import tensorflow as tf
+
+    prefix = len(ids) == 2
 
     class Module(tf.Module):
         @tf.function(input_signature=[tf.TensorSpec([1, SIDE, SIDE, 3], tf.uint8, "image")])
@@ -171,19 +201,23 @@ def write_tflite(model: TinyModel, path: Path, *, first: str = "step") -> None:
 
         @tf.function(
             input_signature=[
-                tf.TensorSpec([None], tf.int32, "ids"),
+                tf.TensorSpec(ids, tf.int32, "ids"),
                 tf.TensorSpec([None, WIDTH], tf.float32, "state_h"),
             ]
         )
         def step(self, ids, state_h):  # type: ignore[no-untyped-def]
             carried = tf.matmul(state_h, tf.constant(model.recurrent))
-            h = tf.tanh(tf.gather(tf.constant(model.embedding), ids) + carried)
-            return {"logits": tf.matmul(h, tf.constant(model.output)), "next_state_h": h}
+            vectors = tf.gather(tf.constant(model.embedding), ids)
+            if prefix:
+                vectors = tf.reduce_mean(vectors, axis=1) + vectors[:, -1]
+            h = tf.tanh(vectors + carried)
+            logits = tf.matmul(h, tf.constant(model.output))
+            return {"logits": logits} if prefix else {"logits": logits, "next_state_h": h}
 
     module = Module()
     functions = {
         "encode": module.encode.get_concrete_function(),
-        "step": module.step.get_concrete_function(),
+        "prefix" if prefix else "step": module.step.get_concrete_function(),
     }
     folder = path.with_suffix(".saved")
     tf.saved_model.save(module, str(folder), signatures=functions)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from ..containers import container_of
 from ..errors import BundleError, OptionError
+from ..kinds import KINDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,12 @@ _MOST_THREADS = 256
 
 
 class Backend(Protocol):
-    """One captioner in one interpreter. Calls must not overlap; `Captioner` sees to that."""
+    """One captioner in one interpreter. Calls must not overlap; `Captioner` sees to that.
+
+    What `_BACKENDS` names runs the file's graphs as they are: its step takes the ids that the
+    decoder's kind has (`Kind.ids_shape`), and gives back the state itself where the graph carries
+    none. `open_backend` makes all kinds alike.
+    """
 
     def encode(self, image: NDArray[np.uint8]) -> State:
         """Give the first state, arrays [1, ...], of an image, uint8 [height, width, 3]."""
@@ -73,7 +79,8 @@ def open_backend(
         raise OptionError(f"threads is {threads!r}; give a whole number from 1 to {_MOST_THREADS}.")
     module, _, name = _BACKENDS[container_of(path)].partition(":")
     backend = cast("_BackendClass", getattr(import_module(module), name))
-    return backend(os.fspath(path), manifest, threads)
+    opened = backend(os.fspath(path), manifest, threads)
+    return KINDS[manifest.kind].driven(opened, manifest.prefix)
 
 
 def require_tensors(

@@ -1,4 +1,7 @@
-"""Runs a .tflite captioner: signatures `encode` and `step` in LiteRT or the old tflite-runtime."""
+"""Runs a .tflite captioner: its two signatures in LiteRT or the old tflite-runtime.
+
+They are `encode` and one with the name of the decoder's kind, called the step here.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from ..errors import BundleError, MissingExtraError, first_line
+from ..kinds import KINDS
 from . import require_tensors
 from .quiet import quiet_stderr
 
@@ -28,13 +32,15 @@ class LiteRTBackend:
     """A captioner in one LiteRT interpreter; see `Backend`.
 
     A signature runner resizes and allocates anew at every call. Where the step is the
-    interpreter's first subgraph, which the plain calls reach, it is resized only when the number
-    of rows changes.
+    interpreter's first subgraph, which the plain calls reach, it is resized only when the shape
+    of the ids changes.
     """
 
     def __init__(self, path: str, manifest: Manifest, threads: int) -> None:
         self._path = path
+        self._graph = manifest.kind
         self._names = tuple(tensor.name for tensor in manifest.state)
+        self._next_names = self._names if KINDS[manifest.kind].carries else ()
         interpreter_class = _interpreter_class()
         try:
             with quiet_stderr():
@@ -47,29 +53,27 @@ class LiteRTBackend:
                 f"{path} does not load in the interpreter ({first_line(error)}); export the "
                 "captioner again, or upgrade ai-edge-litert."
             ) from None
-        for name in ("encode", "step"):
+        for name in ("encode", self._graph):
             if name not in signatures:
                 raise BundleError(
                     f"{path} has no signature {name!r} (it has {', '.join(signatures) or 'none'}); "
                     "export the captioner again."
                 )
-        encode, step = self._runner("encode"), self._runner("step")
+        encode, step = self._runner("encode"), self._runner(self._graph)
         inputs, outputs = step.get_input_details(), step.get_output_details()
         self._check_encode(manifest, encode.get_input_details(), encode.get_output_details())
         self._check_step(manifest, inputs, outputs)
         self._plain = self._is_first_subgraph(inputs, outputs)
-        self._rows = 0
+        self._shape: tuple[int, ...] = ()
         self._ids_place = inputs["ids"]["index"]
         self._logits_place = outputs["logits"]["index"]
-        # name, place of the input, place of the output, shape of one row
+        # name, place of the input, shape of one row
         self._state_places = [
-            (
-                tensor.name,
-                inputs[f"state_{tensor.name}"]["index"],
-                outputs[f"next_state_{tensor.name}"]["index"],
-                tensor.shape,
-            )
+            (tensor.name, inputs[f"state_{tensor.name}"]["index"], tensor.shape)
             for tensor in manifest.state
+        ]
+        self._next_places = [
+            (name, outputs[f"next_state_{name}"]["index"]) for name in self._next_names
         ]
 
     def encode(self, image: NDArray[np.uint8]) -> State:
@@ -81,16 +85,16 @@ class LiteRTBackend:
         return {name: answer[f"state_{name}"] for name in self._names}
 
     def step(self, ids: NDArray[np.int32], state: State) -> tuple[NDArray[np.float32], State]:
-        """Run one step: ids int32 [rows] and a state to logits float32 [rows, V] and the next."""
+        """Run the decoder: ids int32 and a state to logits float32 [rows, V] and the next."""
         try:
             if self._plain:
                 return self._plain_step(ids, state)
             states = {f"state_{name}": state[name] for name in self._names}
-            answer = self._runner("step")(ids=ids, **states)
+            answer = self._runner(self._graph)(ids=ids, **states)
         except (ValueError, RuntimeError) as error:
-            raise self._failed("step", error) from None
-        following = {name: answer[f"next_state_{name}"] for name in self._names}
-        return answer["logits"], following
+            raise self._failed(self._graph, error) from None
+        following = {name: answer[f"next_state_{name}"] for name in self._next_names}
+        return answer["logits"], {**state, **following}
 
     def close(self) -> None:
         """Free the interpreter."""
@@ -104,21 +108,20 @@ class LiteRTBackend:
         self, ids: NDArray[np.int32], state: State
     ) -> tuple[NDArray[np.float32], State]:
         interpreter = self._interpreter
-        rows = len(ids)
-        if rows != self._rows:
+        if ids.shape != self._shape:
             # Unset while resizing: after a failure the next call must resize again.
-            self._rows = 0
-            interpreter.resize_tensor_input(self._ids_place, [rows])
-            for _, place, _, shape in self._state_places:
-                interpreter.resize_tensor_input(place, [rows, *shape])
+            self._shape = ()
+            interpreter.resize_tensor_input(self._ids_place, ids.shape)
+            for _, place, shape in self._state_places:
+                interpreter.resize_tensor_input(place, [len(ids), *shape])
             interpreter.allocate_tensors()
-            self._rows = rows
+            self._shape = ids.shape
         interpreter.set_tensor(self._ids_place, ids)
-        for name, place, _, _ in self._state_places:
+        for name, place, _ in self._state_places:
             interpreter.set_tensor(place, state[name])
         interpreter.invoke()
-        following = {name: interpreter.get_tensor(out) for name, _, out, _ in self._state_places}
-        return interpreter.get_tensor(self._logits_place), following
+        following = {name: interpreter.get_tensor(place) for name, place in self._next_places}
+        return interpreter.get_tensor(self._logits_place), {**state, **following}
 
     def _is_first_subgraph(self, inputs: _Details, outputs: _Details) -> bool:
         """Tell whether plain calls of the interpreter reach the step, by public calls alone."""
@@ -139,13 +142,17 @@ class LiteRTBackend:
         require_tensors(self._path, graph, _shapes(outputs), states)
 
     def _check_step(self, manifest: Manifest, inputs: _Details, outputs: _Details) -> None:
-        takes: dict[str, Tensor] = {"ids": ((None,), "int32")}
+        takes: dict[str, Tensor] = {
+            "ids": (KINDS[manifest.kind].ids_shape(manifest.prefix), "int32")
+        }
         gives: dict[str, Tensor] = {"logits": ((None, len(manifest.vocabulary)), "float32")}
         for item in manifest.state:
             takes[f"state_{item.name}"] = ((None, *item.shape), item.dtype)
-            gives[f"next_state_{item.name}"] = ((None, *item.shape), item.dtype)
-        require_tensors(self._path, "step signature", _shapes(inputs), takes)
-        require_tensors(self._path, "step signature", _shapes(outputs), gives)
+            if item.name in self._next_names:
+                gives[f"next_state_{item.name}"] = ((None, *item.shape), item.dtype)
+        graph = f"{self._graph} signature"
+        require_tensors(self._path, graph, _shapes(inputs), takes)
+        require_tensors(self._path, graph, _shapes(outputs), gives)
 
     def _failed(self, what: str, error: Exception) -> BundleError:
         return BundleError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import BundleError, MissingExtraError, first_line
+from ..kinds import KINDS
 from . import require_tensors
 
 if TYPE_CHECKING:
@@ -45,12 +46,14 @@ class OnnxBackend:
                 f"{path} does not load in ONNX Runtime ({first_line(error)}); export the "
                 "captioner again, or upgrade onnxruntime."
             ) from None
-        self._check(manifest)
+        kind = KINDS[manifest.kind]
+        ids_shape = kind.ids_shape(manifest.prefix)
+        self._check(manifest, ids_shape)
         height, width = manifest.preparation.height, manifest.preparation.width
         # The inputs that the other branch doesn't use: no rows, made once.
         self._start_feed: dict[str, NDArray[Any]] = {
             "start": np.array(True),
-            "ids": np.empty((0,), dtype=np.int32),
+            "ids": np.empty([side or 0 for side in (0, *ids_shape[1:])], dtype=np.int32),
         }
         for tensor in manifest.state:
             self._start_feed[f"state_{tensor.name}"] = np.empty((0, *tensor.shape), np.float32)
@@ -59,7 +62,9 @@ class OnnxBackend:
             "image": np.empty((0, height, width, 3), dtype=np.uint8),
         }
         self._next_names = [f"next_state_{name}" for name in self._names]
-        self._step_names = ["logits", *self._next_names]
+        # Where no state is carried, the graph would but copy what it was given.
+        self._carried = self._names if kind.carries else ()
+        self._step_names = ["logits", *(f"next_state_{name}" for name in self._carried)]
 
     def encode(self, image: NDArray[np.uint8]) -> State:
         """Give the first state of an image, uint8 [height, width, 3]."""
@@ -67,12 +72,12 @@ class OnnxBackend:
         return dict(zip(self._names, answer, strict=True))
 
     def step(self, ids: NDArray[np.int32], state: State) -> tuple[NDArray[np.float32], State]:
-        """Run one step: ids int32 [rows] and a state to logits float32 [rows, V] and the next."""
+        """Run the decoder: ids int32 and a state to logits float32 [rows, V] and the next."""
         feed = {**self._step_feed, "ids": ids}
         for name in self._names:
             feed[f"state_{name}"] = state[name]
         logits, *following = self._run("step", self._step_names, feed)
-        return logits, dict(zip(self._names, following, strict=True))
+        return logits, {**state, **dict(zip(self._carried, following, strict=True))}
 
     def close(self) -> None:
         """Free the session."""
@@ -87,12 +92,12 @@ class OnnxBackend:
                 "export the captioner again."
             ) from None
 
-    def _check(self, manifest: Manifest) -> None:
+    def _check(self, manifest: Manifest, ids_shape: tuple[int | None, ...]) -> None:
         height, width = manifest.preparation.height, manifest.preparation.width
         inputs: dict[str, Tensor] = {
             "start": ((), "tensor(bool)"),
             "image": ((None, height, width, 3), "tensor(uint8)"),
-            "ids": ((None,), "tensor(int32)"),
+            "ids": (ids_shape, "tensor(int32)"),
         }
         outputs: dict[str, Tensor] = {"logits": ((None, len(manifest.vocabulary)), "tensor(float)")}
         for tensor in manifest.state:
