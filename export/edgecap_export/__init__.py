@@ -8,17 +8,21 @@ from edgecap_export.formats import format_suffixes, register_format
 from edgecap_export.parity import Parity
 from edgecap_export.prover import Prover
 from edgecap_export.recipes import Gate, Recipe, recipe_named, recipe_names, register_recipe
-from edgecap_export.source import CaptionerSource, StepDecoder
+from edgecap_export.recurrence import Direction, Recurrence
+from edgecap_export.source import CaptionerSource, PrefixDecoder, StepDecoder
 
 __all__ = [
     "CaptionerSource",
+    "Direction",
     "ExportError",
     "ExportReport",
     "Gate",
     "Parity",
     "ParityError",
+    "PrefixDecoder",
     "Prover",
     "Recipe",
+    "Recurrence",
     "StepDecoder",
     "export",
     "format_suffixes",

@@ -134,10 +134,10 @@ def export(
             )
         folder = Path(stack.enter_context(beside))
         model_file, packed = folder / f"model{suffix}", folder / f"packed{suffix}"
-        graph = build_graph(source, chosen)
+        graph = build_graph(source, chosen, writer.recurrence)
         with _writing(target):
             writer.write(graph, chosen, model_file, tell)
-        inspection = writer.inspect(model_file)
+        inspection = writer.inspect(model_file, graph.kind)
         check(inspection, chosen)
         manifest = _manifest(source, chosen)
         write_bundle(model_file, manifest, packed)
@@ -178,6 +178,8 @@ def _manifest(source: CaptionerSource, recipe: Recipe) -> Manifest:
         recipe=recipe.name,
         preparation=source.preparation,
         vocabulary=source.vocabulary,
+        kind=source.decoder.kind,
+        prefix=source.prefix,
         state=tuple(
             StateTensor(name, (int(width),)) for name, width in source.decoder.state_spec.items()
         ),

@@ -3,6 +3,7 @@
 What converter and quantizer leave is put right here: data outside the flatbuffer, operator
 versions that are too low, names that two graphs share, the order of the graphs, row counts that
 LiteRT.js refuses. A written file's answers are compared with Keras afterwards (`parity`).
+`flatbuffer_view` looks at models.
 """
 
 from __future__ import annotations
@@ -15,37 +16,18 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgecap_export.errors import ExportError
-from edgecap_export.graph_view import Constant, GraphView, Node
+from edgecap_export.flatbuffer_view import TYPES, operator_name, signature
 
 __all__ = [
     "drop_row_signatures",
-    "fully_connected",
     "name_apart",
-    "operators",
     "put_first",
     "raise_versions",
     "read",
     "share_buffers",
-    "view",
     "write",
 ]
 
-_OPS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
-_TYPES = {
-    code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
-}
-# Loops, branches and variables: a step that is built from cells needs none, some delegates and
-# browsers run none, and their presence means that a layer was traced where a cell belongs.
-_FORBIDDEN = {
-    "ASSIGN_VARIABLE",
-    "CALL",
-    "CALL_ONCE",
-    "IF",
-    "READ_VARIABLE",
-    "VAR_HANDLE",
-    "WHILE",
-}
 _ALIGNMENT = 16
 _PER_CHANNEL_DYNAMIC = 12
 _DYNAMIC = 3
@@ -90,17 +72,20 @@ class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
 
 
 def name_apart(model: Any) -> None:
-    """Give every tensor a name of its own: its graph's signature, a slash, and what it was.
+    """Give every tensor a name of its own: its graph's, a slash, and what it was.
 
-    Inputs and outputs take the names that the signature has for them. ai-edge-quantizer finds
-    operators and tensors by name, over all graphs of a file.
+    A graph is named by its signature, or the loop whose part it is. Inputs and outputs take the
+    names that the signature has for them. ai-edge-quantizer finds operators and tensors by name,
+    over all graphs of a file.
     """
-    for signature in model.signatureDefs:
-        graph = model.subgraphs[signature.subgraphIndex]
-        prefix = signature.signatureKey.decode()
-        public = {item.tensorIndex: item.name.decode() for item in signature.inputs}
-        public |= {item.tensorIndex: item.name.decode() for item in signature.outputs}
-        taken = {f"{prefix}/{name}" for name in public.values()}
+    signatures = {item.subgraphIndex: item for item in model.signatureDefs}
+    taken: set[str] = set()
+    for index, graph in enumerate(model.subgraphs):
+        called = signatures.get(index)
+        prefix = (graph.name if called is None else called.signatureKey).decode()
+        ends = () if called is None else (*called.inputs, *called.outputs)
+        public = {item.tensorIndex: item.name.decode() for item in ends}
+        taken.update(f"{prefix}/{name}" for name in public.values())
         for place, tensor in enumerate(graph.tensors):
             name = f"{prefix}/{public.get(place) or tensor.name.decode()}"
             if place not in public and name in taken:
@@ -111,12 +96,12 @@ def name_apart(model: Any) -> None:
 
 def put_first(model: Any, signature_key: str) -> None:
     """Put the graph of a signature first, where plain `invoke` of an interpreter runs it."""
-    first = _signature(model, signature_key).subgraphIndex
+    first = signature(model, signature_key).subgraphIndex
     order = [first, *(place for place in range(len(model.subgraphs)) if place != first)]
     moved = {old: new for new, old in enumerate(order)}
     model.subgraphs = [model.subgraphs[old] for old in order]
-    for signature in model.signatureDefs:
-        signature.subgraphIndex = moved[signature.subgraphIndex]
+    for item in model.signatureDefs:
+        item.subgraphIndex = moved[item.subgraphIndex]
     for options, name in _graph_references(model):
         # Negative means "no graph".
         setattr(options, name, moved.get(getattr(options, name), getattr(options, name)))
@@ -140,11 +125,11 @@ def raise_versions(model: Any) -> None:
     """
     for graph in model.subgraphs:
         for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex]
-            if _OPS.get(code.builtinCode) != "FULLY_CONNECTED":
+            if operator_name(model, operator) != "FULLY_CONNECTED":
                 continue
+            code = model.operatorCodes[operator.opcodeIndex]
             activations, weights = (graph.tensors[place] for place in operator.inputs[:2])
-            if (_TYPES[activations.type], _TYPES[weights.type]) != ("float32", "int8"):
+            if (TYPES[activations.type], TYPES[weights.type]) != ("float32", "int8"):
                 continue
             scales = weights.quantization.scale
             if scales is not None and len(scales) > 1:
@@ -169,60 +154,6 @@ def share_buffers(model: Any) -> None:
             if kept != tensor.buffer:
                 model.buffers[tensor.buffer].data = None
                 tensor.buffer = kept
-
-
-def view(model: Any, signature_key: str) -> GraphView:
-    """Give the graph of a signature as nodes and constants; tensors are named by their place."""
-    signature = _signature(model, signature_key)
-    graph = model.subgraphs[signature.subgraphIndex]
-    constants = {}
-    for place, tensor in enumerate(graph.tensors):
-        data = model.buffers[tensor.buffer].data
-        if data is not None and len(data):
-            shape = () if tensor.shape is None else tuple(int(size) for size in tensor.shape)
-            constants[str(place)] = Constant(
-                _TYPES[tensor.type], shape, len(data), str(tensor.buffer)
-            )
-    nodes = tuple(
-        Node(
-            _op(model, operator),
-            tuple(str(place) for place in operator.inputs),
-            tuple(str(place) for place in operator.outputs),
-        )
-        for operator in graph.operators
-    )
-    outputs = {item.name.decode(): str(item.tensorIndex) for item in signature.outputs}
-    return GraphView(nodes, constants, outputs)
-
-
-def operators(model: Any) -> tuple[list[str], list[str]]:
-    """Give the kinds of all operators in the file, and of those that may not be there."""
-    found = [_op(model, operator) for graph in model.subgraphs for operator in graph.operators]
-    return found, [op for op in found if op in _FORBIDDEN or op.startswith("custom ")]
-
-
-def fully_connected(model: Any, signature_key: str) -> dict[int, str]:
-    """Give place and result's name of each FULLY_CONNECTED operator in a signature's graph."""
-    graph = model.subgraphs[_signature(model, signature_key).subgraphIndex]
-    return {
-        place: graph.tensors[operator.outputs[0]].name.decode()
-        for place, operator in enumerate(graph.operators)
-        if _op(model, operator) == "FULLY_CONNECTED"
-    }
-
-
-def _signature(model: Any, key: str) -> Any:
-    for signature in model.signatureDefs or ():
-        if signature.signatureKey.decode() == key:
-            return signature
-    raise ExportError(f"The written file has no signature {key!r}; the conversion went wrong.")
-
-
-def _op(model: Any, operator: Any) -> str:
-    code = model.operatorCodes[operator.opcodeIndex]
-    if code.customCode:
-        return f"custom {code.customCode.decode()}"
-    return str(_OPS.get(code.builtinCode, f"custom {code.builtinCode}"))
 
 
 def _code_of_version(model: Any, code: Any, least: int) -> int:

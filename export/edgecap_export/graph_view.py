@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 __all__ = ["Constant", "GraphView", "Node", "encoder_parts", "step_parts"]
 
+# What runs over a sequence, as the formats call it.
+_RECURRENT = {"WHILE", "LSTM", "DynamicQuantizeLSTM"}
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -64,9 +67,14 @@ def step_parts(view: GraphView) -> tuple[str, ...]:
     """Give each node's part: embedding, step or output.
 
     The embedding is what looks rows up in a stored table; the output is what only the logits
-    depend on; all else is the recurrent step.
+    depend on; all else, what the next states or a recurrence over a sequence depend on, is the
+    recurrent step.
     """
-    states = _needed(view.nodes, (name for role, name in view.outputs.items() if role != "logits"))
+    carried = [name for role, name in view.outputs.items() if role != "logits"]
+    recurrent = [
+        name for node in view.nodes if node.op in _RECURRENT for name in node.outputs if name
+    ]
+    states = _needed(view.nodes, carried + recurrent)
     parts = []
     for place, node in enumerate(view.nodes):
         if node.op.upper() == "GATHER" and node.inputs[0] in view.constants:

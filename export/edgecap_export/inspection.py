@@ -23,7 +23,8 @@ class Inspection:
     ops: tuple[str, ...]
     """Kinds of operators in the file, sorted."""
     forbidden: tuple[str, ...]
-    """Those among them that a plain interpreter may not know, or that only a loop would need."""
+    """Those among them that a plain interpreter may not know, or that this kind of decoder, built
+    as it should be, has no need of."""
     weight_bytes: Mapping[str, Mapping[str, int]]
     """Bytes of the stored weights by part and type; data that two parts share counts in each."""
     matrix_types: Mapping[str, tuple[str, ...]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,17 +9,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecap_export.errors import ExportError
-from edgecap_export.graph_view import Constant, GraphView, Node
 
 if TYPE_CHECKING:
     from edgecap_export.step_graph import CaptionerGraph
 
-__all__ = ["graph_view", "merge", "operators", "view"]
+__all__ = ["merge"]
 
 # The format's version that opset 17 came with.
 _IR_VERSION = 8
-_FORBIDDEN = {"Loop", "Scan", "LSTM", "GRU", "RNN"}
-_STANDARD_DOMAINS = ("", "ai.onnx")
 _LEAST_SHARED_BYTES = 1024
 
 
@@ -28,7 +24,8 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph) -> Any:
     """Give the model whose `start` input chooses between the two.
 
     encode: model of image to `state_<x>`; step: model of ids and `state_<x>` to logits and
-    `next_state_<x>`. Both answer under the step's names; encode's logits have no rows.
+    `next_state_<x>`, those that it lacks being the state as it was. Both answer under the step's
+    names; encode's logits have no rows. The step's branch is named by the decoder's kind.
 
     Weights stay inside their branch: in the outer graph ONNX Runtime doesn't fold batch
     normalisation and scaling into convolutions (MobileNet 1.0: 11.6 ms against 8.1). Only those
@@ -37,9 +34,16 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph) -> Any:
     results = ["logits", *(f"next_state_{name}" for name in graph.state)]
     first = [f"state_{name}" for name in graph.state]
     outer = {"image", "ids", *first}
+    kind = graph.kind
     encoder, stepper = (
         _prefixed(encode.graph, "encode/", outer),
-        _prefixed(step.graph, "step/", outer),
+        _prefixed(step.graph, f"{kind}/", outer),
+    )
+    made = {output.name for output in stepper.output}
+    stepper.node.extend(
+        helper.make_node("Identity", [f"state_{name}"], [f"{kind}/next_state_{name}"])
+        for name in graph.state
+        if f"{kind}/next_state_{name}" not in made
     )
     shared = _take_shared(encoder, stepper)
     empty = np.zeros((0, graph.vocabulary_size), np.float32)
@@ -48,14 +52,14 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph) -> Any:
     )
     widths = [graph.vocabulary_size, *graph.state.values()]
     encode_results = ["encode/logits", *(f"encode/{name}" for name in first)]
-    step_results = [f"step/{name}" for name in results]
+    step_results = [f"{kind}/{name}" for name in results]
     node = helper.make_node(
         "If",
         ["start"],
         results,
         name="start_or_step",
         then_branch=_branch("encode", encoder, encode_results, widths),
-        else_branch=_branch("step", stepper, step_results, widths),
+        else_branch=_branch(kind, stepper, step_results, widths),
     )
     height, width, channels = graph.image_shape
     inputs = [
@@ -63,7 +67,9 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph) -> Any:
         helper.make_tensor_value_info(
             "image", TensorProto.UINT8, ["images", height, width, channels]
         ),
-        helper.make_tensor_value_info("ids", TensorProto.INT32, ["rows"]),
+        helper.make_tensor_value_info(
+            "ids", TensorProto.INT32, ["rows", *(side or "words" for side in graph.ids_shape[1:])]
+        ),
         *(_float(f"state_{name}", "rows", wide) for name, wide in graph.state.items()),
     ]
     # A start has as many states as images and no logits, a step as many of both as rows.
@@ -75,57 +81,6 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph) -> Any:
         opset_imports=_opsets(encode, step),
         ir_version=_IR_VERSION,
     )
-
-
-def view(model: Any, branch: str) -> GraphView:
-    """Give a branch of a merged model, "encode" or "step", as nodes and constants."""
-    outer = {tensor.name: _constant(tensor) for tensor in model.graph.initializer}
-    node = next((node for node in model.graph.node if node.op_type == "If"), None)
-    for attribute in node.attribute if node is not None else ():
-        if attribute.g.name == branch:
-            return graph_view(attribute.g, outer)
-    raise ExportError(f"The written file has no branch {branch!r}; the conversion went wrong.")
-
-
-def graph_view(graph: Any, outer: Mapping[str, Constant]) -> GraphView:
-    """Give a graph as nodes and constants; outer: the constants of the graph around it."""
-    constants = dict(outer)
-    constants |= {tensor.name: _constant(tensor) for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant":
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    constants[node.output[0]] = _constant(attribute.t)
-    nodes = tuple(Node(node.op_type, tuple(node.input), tuple(node.output)) for node in graph.node)
-    outputs = {output.name.rpartition("/")[2]: output.name for output in graph.output}
-    return GraphView(nodes, constants, outputs)
-
-
-def operators(model: Any) -> tuple[list[str], list[str]]:
-    """Give the kinds of all operators, branches included, and of those that may not be there."""
-    found = list(_nodes(model.graph))
-    names = [
-        node.op_type if node.domain in _STANDARD_DOMAINS else f"{node.domain}.{node.op_type}"
-        for node in found
-    ]
-    # The one branch is ours; any other is a loop or a condition that came out of a layer.
-    inner_ifs = sum(node.op_type == "If" for node in found) - 1
-    forbidden = [
-        name
-        for name, node in zip(names, found, strict=True)
-        if node.domain not in _STANDARD_DOMAINS
-        or node.op_type in _FORBIDDEN
-        or (node.op_type == "If" and inner_ifs > 0)
-    ]
-    return names, forbidden
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)
 
 
 def _prefixed(graph: Any, prefix: str, kept: set[str]) -> Any:
@@ -199,9 +154,3 @@ def _opsets(*models: Any) -> list[Any]:
         for opset in model.opset_import:
             versions[opset.domain] = max(versions.get(opset.domain, 0), opset.version)
     return [helper.make_opsetid(domain, version) for domain, version in versions.items()]
-
-
-def _constant(tensor: Any) -> Constant:
-    type_name = str(helper.tensor_dtype_to_np_dtype(tensor.data_type))
-    size = numpy_helper.to_array(tensor).nbytes
-    return Constant(type_name, tuple(tensor.dims), size, tensor.name)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-__all__ = ["fold_zero_states"]
+__all__ = ["drop_unread", "fold_zero_states"]
 
 
 def fold_zero_states(graph: Any) -> None:
@@ -37,7 +37,15 @@ def fold_zero_states(graph: Any) -> None:
         folded.append(node)
     for node in folded:
         graph.node.remove(node)
-    _drop_unread(graph)
+    drop_unread(graph)
+
+
+def drop_unread(graph: Any) -> None:
+    """Drop, in place, the weights that no node reads."""
+    read = {name for node in graph.node for name in node.input}
+    left = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(left)
 
 
 def _adds_to_computed(node: Any, stored: dict[str, Any]) -> bool:
@@ -53,10 +61,3 @@ def _makes_zeros(node: Any, stored: dict[str, Any]) -> bool:
         # Without an attribute its value is 0.
         return not any(np.any(numpy_helper.to_array(item.t)) for item in node.attribute)
     return False
-
-
-def _drop_unread(graph: Any) -> None:
-    read = {name for node in graph.node for name in node.input}
-    left = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(left)

@@ -68,7 +68,7 @@ class Parity:
     """Share of captions by beam search that are the same."""
     largest: float
     """Largest difference of a log probability (nats), over the whole vocabulary after each prefix
-    of Keras' greedy captions, the start alone included."""
+    of Keras' greedy captions that a search reads, the start alone included."""
     p99: float
     """99th percentile of these differences, at most 2 % too high (it is counted in classes)."""
     gate: Gate
@@ -128,7 +128,8 @@ def compare(
                 searched = options.changed(beam=width)
                 best = decode(backend.step, first, manifest.vocabulary, searched)[0]
                 found.append(best.ids)
-            words = reference.greedy[place]
+            # No search reads a caption that is as long as can be: nothing may follow it.
+            words = reference.greedy[place][: options.max_words - 1]
             expected = prover.model.log_probabilities(
                 reference.features[place : place + 1], np.array([words], np.int32)
             )[0]

@@ -1,4 +1,4 @@
-"""What the Keras model itself says: the training graph on whole prefixes, searched here.
+"""What the Keras model itself says: the trained graph on whole prefixes, searched here.
 
 The yardstick of every export. It shares no decoding code with the runtime and carries no state:
 each word comes from the whole prefix before it, as in training. Images are searched together.
@@ -6,7 +6,7 @@ each word comes from the whole prefix before it, as in training. Images are sear
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,8 +48,8 @@ class PrefixModel:
             return source.encoder(tf.cast(pixels, tf.float32), training=False)
 
         self._features = tf.function(features, autograph=False)
-        self._logits = tf.function(source.decoder.prefix_logits, autograph=False)
-        self._traced: dict[int, Any] = {}
+        self._every = _ByLength(source.decoder.prefix_logits)
+        self._last = _ByLength(source.decoder.next_logits)
         self._start_id = source.vocabulary.start_id
 
     def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -63,34 +63,46 @@ class PrefixModel:
 
         Place 0 is the prediction after the start id alone, which is put before the prefixes.
         """
-        rows, length = prefixes.shape
-        ids = np.concatenate([np.full((rows, 1), self._start_id, np.int32), prefixes], axis=1)
-        graph = self._graph(features.shape[1], length + 1)
-        parts = [
-            log_softmax(np.asarray(graph(features[at : at + _ROWS], ids[at : at + _ROWS])))
-            for at in range(0, rows, _ROWS)
-        ]
-        return np.concatenate(parts)
+        return self._every(features, self._started(prefixes))
 
     def last(self, features: NDArray[np.float32], prefixes: Sequence[Words]) -> NDArray[np.float64]:
         """Predict the next word after prefixes of one length, [rows, V]."""
         ids = np.array(prefixes, np.int32).reshape(len(prefixes), -1)
-        parts = [
-            self.log_probabilities(features[at : at + _ROWS], ids[at : at + _ROWS])[:, -1]
-            for at in range(0, len(ids), _ROWS)
-        ]
-        return np.concatenate(parts)
+        return self._last(features, self._started(ids))
 
-    def _graph(self, width: int, length: int) -> Any:
-        """Trace once per length: bare prefixes, no padding that the graph might read."""
+    def _started(self, prefixes: NDArray[np.int32]) -> NDArray[np.int32]:
+        start = np.full((len(prefixes), 1), self._start_id, np.int32)
+        return np.concatenate([start, prefixes], axis=1)
+
+
+class _ByLength:
+    """A function of features [rows, F] and ids [rows, T] to logits, traced once for each T.
+
+    Bare prefixes: no padding that a graph might read.
+    """
+
+    def __init__(self, logits: Callable[[Any, Any], Any]) -> None:
         import tensorflow as tf
 
+        self._function = tf.function(logits, autograph=False)
+        self._traced: dict[int, Any] = {}
+
+    def __call__(
+        self, features: NDArray[np.float32], ids: NDArray[np.int32]
+    ) -> NDArray[np.float64]:
+        """Give log probabilities, a portion of the rows at a time."""
+        import tensorflow as tf
+
+        (rows, length), width = ids.shape, features.shape[1]
         if length not in self._traced:
-            self._traced[length] = self._logits.get_concrete_function(
+            self._traced[length] = self._function.get_concrete_function(
                 tf.TensorSpec([None, width], tf.float32), tf.TensorSpec([None, length], tf.int32)
             )
-        traced = self._traced[length]
-        return lambda features, ids: traced(tf.constant(features), tf.constant(ids))
+        parts = []
+        for at in range(0, rows, _ROWS):
+            portion = (tf.constant(array[at : at + _ROWS]) for array in (features, ids))
+            parts.append(log_softmax(np.asarray(self._traced[length](*portion))))
+        return np.concatenate(parts)
 
 
 def log_softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

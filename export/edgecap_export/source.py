@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.errors import OptionError
+from edgecap_runtime.kinds import KINDS
 from edgecap_runtime.preparation import Preparation
 from edgecap_runtime.vocabulary import Vocabulary
 
-__all__ = ["CaptionerSource", "StepDecoder"]
+if TYPE_CHECKING:
+    from edgecap_export.recurrence import Recurrence
+    from edgecap_runtime.manifest import Prefix
+
+__all__ = ["CaptionerSource", "Decoder", "PrefixDecoder", "StepDecoder"]
 
 
-class StepDecoder(Protocol):
-    """A decoder that says one word at a time from a carried state.
+class _Decoder(Protocol):
+    """What decoders of all kinds have.
 
     The methods compute with `keras.ops` on tensors, so that they can be traced into a graph.
     """
@@ -29,8 +34,13 @@ class StepDecoder(Protocol):
         ...
 
     @property
+    def kind(self) -> str:
+        """Kind of its graph, one of `edgecap_runtime.kinds.KINDS`: "step" or "prefix"."""
+        ...
+
+    @property
     def state_spec(self) -> Mapping[str, int]:
-        """Names and widths of the carried state; `h0` becomes the tensor `state_h0` [rows, width].
+        """Names and widths of the state; `h0` becomes the tensor `state_h0` [rows, width].
 
         A name consists of letters, digits and underscores.
         """
@@ -38,12 +48,29 @@ class StepDecoder(Protocol):
 
     @property
     def embedding_table(self) -> NDArray[np.float32]:
-        """The word vectors, float32 [V, E]. The exporter looks words up in it (see `step`)."""
+        """The word vectors, float32 [V, E]. The exporter looks words up in it."""
         ...
 
     def first_state(self, features: Any) -> Mapping[str, Any]:
         """Turn image features float32 [rows, F] into the first state, name to [rows, width]."""
         ...
+
+    def prefix_logits(self, features: Any, ids: Any) -> Any:
+        """Predict after each word of bare prefixes, as inference: the reference of parity.
+
+        features: float32 [rows, F]; ids: int32 [rows, T], the start id first and no padding.
+        Returns logits float32 [rows, T, V]; place t is what the trained graph says after the
+        prefix that ends with word t, padded as that graph has its prefixes.
+        """
+        ...
+
+    def next_logits(self, features: Any, ids: Any) -> Any:
+        """Predict after whole bare prefixes only, [rows, V]: the last place of `prefix_logits`."""
+        ...
+
+
+class StepDecoder(_Decoder, Protocol):
+    """A decoder of kind "step": it says one word at a time from a carried state."""
 
     def step(
         self, ids: Any, vectors: Any, state: Mapping[str, Any]
@@ -56,18 +83,38 @@ class StepDecoder(Protocol):
         """
         ...
 
-    def prefix_logits(self, features: Any, ids: Any) -> Any:
-        """Run the training graph over whole prefixes, as inference: the reference of parity.
 
-        features: float32 [rows, F]; ids: int32 [rows, T], the start id first. Returns logits
-        float32 [rows, T, V]; place t is the prediction after word t.
+class PrefixDecoder(_Decoder, Protocol):
+    """A decoder of kind "prefix": it reads all words so far for each next one."""
+
+    @property
+    def prefix(self) -> Prefix:
+        """How words become the ids that `next_word` takes."""
+        ...
+
+    def next_word(
+        self, ids: Any, vectors: Any, state: Mapping[str, Any], recurrence: Recurrence
+    ) -> Any:
+        """Say the word that follows prefixes.
+
+        ids: int32 [rows, T], T being `prefix.length` where that is a number; vectors: float32
+        [rows, T, E], the rows of `embedding_table` that ids name; state: what `first_state` gave,
+        name to float32 [rows, width]; recurrence: runs LSTMs over a sequence, in the way of the
+        file's format. Returns logits float32 [rows, V].
         """
         ...
 
 
+Decoder: TypeAlias = StepDecoder | PrefixDecoder
+"""A decoder of any kind."""
+
+
 @dataclass(frozen=True)
 class CaptionerSource:
-    """A trained captioner in memory; raises `OptionError` where its parts disagree."""
+    """A trained captioner in memory.
+
+    Raises `OptionError` where its parts disagree, `BundleError` where its prefix and vocabulary do.
+    """
 
     name: str
     """What the captioner is called in files and tables."""
@@ -75,7 +122,7 @@ class CaptionerSource:
     """Keras model: float32 pixels 0..255 [N, H, W, 3] to features float32 [N, F]."""
     encoder_name: str
     """Name of the encoder family, e.g. "mobilenet"."""
-    decoder: StepDecoder
+    decoder: Decoder
     """The decoder."""
     vocabulary: Vocabulary
     """Words and their ids; V words."""
@@ -85,6 +132,13 @@ class CaptionerSource:
     """How captions are searched for unless the user says otherwise; parity uses them too."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """What it was made from: data, licence, sha256 of the weights. Values that JSON can hold."""
+
+    @property
+    def prefix(self) -> Prefix | None:
+        """How words become a prefix decoder's ids; None for a decoder that steps."""
+        if KINDS[self.decoder.kind].carries:
+            return None
+        return cast(PrefixDecoder, self.decoder).prefix
 
     def __post_init__(self) -> None:
         words, rows = len(self.vocabulary), int(self.decoder.embedding_table.shape[0])
@@ -100,6 +154,13 @@ class CaptionerSource:
                 f"The preparation makes images of {list(wanted)} but the encoder takes "
                 f"{list(taken)} (height, width, channels); make the two agree."
             )
+        if self.decoder.kind not in KINDS:
+            raise OptionError(
+                f"The decoder is of kind {self.decoder.kind!r}; choose among {', '.join(KINDS)}."
+            )
+        kind = KINDS[self.decoder.kind]
+        kind.check(self.prefix, self.vocabulary)
+        kind.check_words(self.prefix, self.defaults.max_words)
         for name in self.decoder.state_spec:
             if not name.isidentifier() or not name.isascii():
                 raise OptionError(

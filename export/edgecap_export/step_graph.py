@@ -1,4 +1,7 @@
-"""The two TensorFlow functions that a captioner's file is made from: `encode` and `step`.
+"""The two TensorFlow functions that a captioner's file is made from: `encode` and the step.
+
+The step is what runs once for each word, whatever the decoder's kind: it takes one word and a
+state that it carries on, or all words so far and the first state.
 
 Words are looked up here and not in the decoder, so that one rule quantizes embeddings in every
 format, and because Keras' `Embedding` adds comparisons for negative ids that `tf.gather` lacks.
@@ -6,7 +9,7 @@ format, and because Keras' `Embedding` adds comparisons for negative ids that `t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecap_export.errors import ExportError
+from edgecap_export.loop import loop
 from edgecap_export.recipes import Recipe
+from edgecap_export.recurrence import Recurrence
 from edgecap_export.source import CaptionerSource
 from edgecap_runtime.errors import OptionError
+from edgecap_runtime.kinds import KINDS
 
 __all__ = ["CaptionerGraph", "build_graph", "freeze", "quantize_rows"]
 
@@ -25,11 +31,16 @@ __all__ = ["CaptionerGraph", "build_graph", "freeze", "quantize_rows"]
 class CaptionerGraph:
     """Traceable functions of a captioner, and the shapes of what they take and give."""
 
+    kind: str
+    """The decoder's kind, after which files name the step's graph."""
     encode: Any
     """`tf.function`: image uint8 [images, H, W, 3] to {"state_<x>": float32 [images, width]}."""
     step: Any
-    """`tf.function`: ids int32 [rows] and each `state_<x>` [rows, width], positionally, in the
-    order of `state`, to {"logits": [rows, V], "next_state_<x>": [rows, width]}."""
+    """`tf.function`: ids int32 of `ids_shape` and each `state_<x>` [rows, width], positionally, in
+    the order of `state`, to {"logits": [rows, V]} and, where the kind carries a state,
+    {"next_state_<x>": [rows, width]}."""
+    ids_shape: tuple[int | None, ...]
+    """Shape of the step's ids, None for what may change; the rows come first."""
     image_shape: tuple[int, int, int]
     """Height, width and channels of the image."""
     state: dict[str, int]
@@ -54,14 +65,17 @@ class CaptionerGraph:
             tf.TensorSpec([None, width], tf.float32, f"state_{name}")
             for name, width in self.state.items()
         ]
-        return [tf.TensorSpec([None], tf.int32, "ids"), *states]
+        return [tf.TensorSpec(self.ids_shape, tf.int32, "ids"), *states]
 
 
-def build_graph(source: CaptionerSource, recipe: Recipe) -> CaptionerGraph:
+def build_graph(
+    source: CaptionerSource, recipe: Recipe, recurrence: Recurrence = loop
+) -> CaptionerGraph:
     """Make the functions; the embedding is quantized here where the recipe says so.
 
-    Raises `OptionError` if Keras runs on another backend than TensorFlow, and `ExportError` if
-    the decoder's logits or states don't have the shapes that they claim.
+    recurrence: how a prefix decoder's LSTMs run over a sequence, as the format needs it. Raises
+    `OptionError` if Keras runs on another backend than TensorFlow, and `ExportError` if the
+    decoder's logits or states don't have the shapes that they claim.
     """
     import keras
     import tensorflow as tf
@@ -74,6 +88,7 @@ def build_graph(source: CaptionerSource, recipe: Recipe) -> CaptionerGraph:
     decoder = source.decoder
     state = {str(name): int(width) for name, width in decoder.state_spec.items()}
     look_up = _look_up(decoder.embedding_table, recipe.embedding)
+    say = _SAY[decoder.kind]
 
     def encode(image: Any) -> dict[str, Any]:
         features = source.encoder(tf.cast(image, tf.float32), training=False)
@@ -82,20 +97,39 @@ def build_graph(source: CaptionerSource, recipe: Recipe) -> CaptionerGraph:
 
     def step(ids: Any, *states: Any) -> dict[str, Any]:
         carried = dict(zip(state, states, strict=True))
-        logits, following = decoder.step(ids, look_up(ids), carried)
-        outputs = {f"next_state_{name}": tf.cast(following[name], tf.float32) for name in state}
+        logits, following = say(decoder, ids, look_up(ids), carried, recurrence)
+        outputs = {f"next_state_{name}": tf.cast(following[name], tf.float32) for name in following}
         return {"logits": tf.cast(logits, tf.float32), **outputs}
 
     preparation = source.preparation
     graph = CaptionerGraph(
+        kind=decoder.kind,
         encode=tf.function(encode, autograph=False),
         step=tf.function(step, autograph=False),
+        ids_shape=KINDS[decoder.kind].ids_shape(source.prefix),
         image_shape=(preparation.height, preparation.width, 3),
         state=state,
         vocabulary_size=len(source.vocabulary),
     )
     _check_shapes(graph)
     return graph
+
+
+def _say_by_step(
+    decoder: Any, ids: Any, vectors: Any, state: Mapping[str, Any], recurrence: Recurrence
+) -> tuple[Any, Mapping[str, Any]]:
+    logits, following = decoder.step(ids, vectors, state)
+    return logits, {name: following[name] for name in state}
+
+
+def _say_by_prefix(
+    decoder: Any, ids: Any, vectors: Any, state: Mapping[str, Any], recurrence: Recurrence
+) -> tuple[Any, Mapping[str, Any]]:
+    return decoder.next_word(ids, vectors, state, recurrence), {}
+
+
+_SAY = {"step": _say_by_step, "prefix": _say_by_prefix}
+"""By the decoder's kind: words and a state to logits and, where one is carried, the next state."""
 
 
 def quantize_rows(table: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -116,7 +150,8 @@ def freeze(function: Any, specs: list[Any]) -> Any:
     )
 
     traced = function.get_concrete_function(*specs)
-    frozen = convert_variables_to_constants_v2(traced)
+    # Loops stay whole: taken apart into switches and merges they can't be converted.
+    frozen = convert_variables_to_constants_v2(traced, lower_control_flow=False)
     # Freezing loses the names of the results and leaves them in sorted order.
     results = sorted(traced.structured_outputs)
     inputs = [tensor.name.partition(":")[0] for tensor in frozen.inputs]
@@ -153,9 +188,10 @@ def _check_shapes(graph: CaptionerGraph) -> None:
             f"{graph.vocabulary_size} words; give the vocabulary that it was trained with."
         )
     for name, width in graph.state.items():
-        for outputs, key in ((encoded, f"state_{name}"), (stepped, f"next_state_{name}")):
-            if outputs[key].shape[1:] != [width]:
+        first, following = encoded[f"state_{name}"], stepped.get(f"next_state_{name}")
+        for made in [first] if following is None else [first, following]:
+            if made.shape[1:] != [width]:
                 raise ExportError(
                     f"The decoder says that its state {name!r} is {width} wide but makes one of "
-                    f"{list(outputs[key].shape)}; correct its state_spec."
+                    f"{list(made.shape)}; correct its state_spec."
                 )

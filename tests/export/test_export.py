@@ -216,7 +216,7 @@ def test_full_disk_leaves_the_old_file(source, few, tmp_path, monkeypatch):
 def test_file_that_is_not_what_its_recipe_says_is_refused(source, few, tmp_path, monkeypatch):
     from edgecap_export.formats import tflite
 
-    monkeypatch.setattr(tflite, "_quantize", lambda model, parts: model)
+    monkeypatch.setattr(tflite, "_quantize", lambda model, kind, parts: model)
     with pytest.raises(ExportError, match=r"step's weights int8 or uint8 but .* float32"):
         export(source, tmp_path / "a.tflite", recipe="dynamic-int8", prover=few)
     assert os.listdir(tmp_path) == []

@@ -18,8 +18,9 @@ from edgecap_export import (
     Recipe,
     export,
     flatbuffer,
+    flatbuffer_view,
     format_suffixes,
-    onnx_merge,
+    onnx_view,
     recipe_named,
     recipe_names,
     register_format,
@@ -235,7 +236,7 @@ def test_onnx_operators_of_other_domains_and_loops_are_forbidden():
     ]
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
     model = helper.make_model(helper.make_graph(nodes, "g", [value], []))
-    found, forbidden = onnx_merge.operators(model)
+    found, forbidden = onnx_view.operators(model, "step")
     assert found == ["Add", "com.microsoft.Gelu", "LSTM"]
     assert forbidden == ["com.microsoft.Gelu", "LSTM"]
 
@@ -283,12 +284,12 @@ def test_putting_a_graph_first_moves_all_that_refers_to_graphs():
     }
     options = again.subgraphs[0].operators[0].builtinOptions
     assert (options.thenSubgraphIndex, options.elseSubgraphIndex) == (2, 1)
-    assert flatbuffer.operators(again) == (["IF"], ["IF"])
+    assert flatbuffer_view.operators(again, "prefix") == (["IF"], ["IF"])
 
 
 def test_missing_signature_is_said():
     with pytest.raises(ExportError, match="no signature 'prefix'"):
-        flatbuffer.view(tree_with_graphs(2), "prefix")
+        flatbuffer_view.view(tree_with_graphs(2), "prefix")
 
 
 def test_data_behind_the_flatbuffer_is_put_inside():

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from edgecap_export import flatbuffer
+from edgecap_export import flatbuffer, flatbuffer_view
 
 from .conftest import SIZE, UNITS, WORDS
 
@@ -142,7 +142,9 @@ def test_flatbuffer_is_put_right(exported, recipe):
 def test_graphs_share_the_weights_that_both_hold(exported):
     """The LSTM's kernel stands in the first state and in the step, but once in a float file."""
     tree = flatbuffer.read(exported[".tflite", "float32"].path.read_bytes())
-    encode, step = (flatbuffer.view(tree, key).constants.values() for key in ("encode", "step"))
+    encode, step = (
+        flatbuffer_view.view(tree, key).constants.values() for key in ("encode", "step")
+    )
     shared = {item.identity for item in encode} & {item.identity for item in step}
     kernels = [item for item in step if item.identity in shared and item.is_matrix]
     assert [sorted(item.shape) for item in kernels] == [[16, 4 * UNITS]]

@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 from edgecap_export.inspection import Inspection
 from edgecap_export.recipes import Recipe
+from edgecap_export.recurrence import Recurrence
 from edgecap_export.step_graph import CaptionerGraph
 from edgecap_runtime.errors import MissingExtraError, OptionError
 
@@ -31,12 +32,17 @@ class FormatWriter(Protocol):
     name: str
     """What the format is called in reports."""
 
+    @property
+    def recurrence(self) -> Recurrence:
+        """How LSTMs run over a sequence, as operations that this writer knows again."""
+        ...
+
     def write(self, graph: CaptionerGraph, recipe: Recipe, path: Path, progress: Progress) -> None:
         """Write the model, without a manifest; raises `ExportError` where that can't be."""
         ...
 
-    def inspect(self, path: Path) -> Inspection:
-        """Look at what was written."""
+    def inspect(self, path: Path, kind: str) -> Inspection:
+        """Look at what was written; kind: that of the captioner's decoder."""
         ...
 
 

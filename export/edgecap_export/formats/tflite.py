@@ -1,4 +1,7 @@
-"""The .tflite writer: two signatures, `encode` and `step`, in one file; the step comes first."""
+"""The .tflite writer: two signatures, `encode` and the step's, in one file; the step comes first.
+
+The step's signature is named by the decoder's kind.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from ai_edge_quantizer import qtyping
 from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.recipe_manager import RecipeManager
 
-from edgecap_export import flatbuffer
+from edgecap_export import flatbuffer, flatbuffer_view
 from edgecap_export.errors import ExportError
 from edgecap_export.formats import Progress
 from edgecap_export.graph_view import step_parts
 from edgecap_export.inspection import Inspection, inspect_views
+from edgecap_export.loop import loop
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph, freeze
@@ -29,6 +33,7 @@ class TFLiteWriter:
     """Writes .tflite files with built-in operators only."""
 
     name = "TFLite"
+    recurrence = staticmethod(loop)
 
     def write(self, graph: CaptionerGraph, recipe: Recipe, path: Path, progress: Progress) -> None:
         """Convert, quantize what the recipe says, put the file right and write it."""
@@ -39,19 +44,19 @@ class TFLiteWriter:
         dynamic = recipe.parts_treated("dynamic-int8")
         if dynamic:
             progress("quantize", 0, 1)
-            model = _quantize(model, dynamic)
+            model = _quantize(model, graph.kind, dynamic)
             progress("quantize", 1, 1)
         flatbuffer.raise_versions(model)
-        flatbuffer.put_first(model, "step")
+        flatbuffer.put_first(model, graph.kind)
         flatbuffer.drop_row_signatures(model)
         flatbuffer.share_buffers(model)
         path.write_bytes(flatbuffer.write(model))
 
-    def inspect(self, path: Path) -> Inspection:
+    def inspect(self, path: Path, kind: str) -> Inspection:
         """Read the file back and list its operators and weights."""
         model = flatbuffer.read(path.read_bytes())
-        encode, step = flatbuffer.view(model, "encode"), flatbuffer.view(model, "step")
-        return inspect_views(encode, step, *flatbuffer.operators(model))
+        encode, step = (flatbuffer_view.view(model, name) for name in ("encode", kind))
+        return inspect_views(encode, step, *flatbuffer_view.operators(model, kind))
 
 
 def _convert(graph: CaptionerGraph) -> bytes:
@@ -60,11 +65,10 @@ def _convert(graph: CaptionerGraph) -> bytes:
     with tempfile.TemporaryDirectory() as folder, quiet():
         module.encode = freeze(graph.encode, graph.encode_specs(images=1))
         module.step = freeze(graph.step, graph.step_specs())
-        tf.saved_model.save(
-            module, folder, signatures={"encode": module.encode, "step": module.step}
-        )
+        signatures = {"encode": module.encode, graph.kind: module.step}
+        tf.saved_model.save(module, folder, signatures=signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=["encode", "step"]
+            folder, signature_keys=list(signatures)
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
@@ -76,11 +80,14 @@ def _convert(graph: CaptionerGraph) -> bytes:
             ) from problem
 
 
-def _quantize(model: Any, parts: frozenset[str]) -> Any:
-    """Give the model with the step's FULLY_CONNECTED weights of these parts in int8."""
+def _quantize(model: Any, kind: str, parts: frozenset[str]) -> Any:
+    """Give the model with the step's FULLY_CONNECTED weights of these parts in int8.
+
+    Those inside a loop too: ai-edge-quantizer looks into all graphs of a file.
+    """
     recipe = RecipeManager()
-    part_of = step_parts(flatbuffer.view(model, "step"))
-    for place, result in flatbuffer.fully_connected(model, "step").items():
+    part_of = step_parts(flatbuffer_view.view(model, kind))
+    for place, result in flatbuffer_view.fully_connected(model, kind).items():
         if part_of[place] in parts:
             recipe.add_dynamic_config(
                 # The quantizer's name for an operator is that of its results, a semicolon each.
