@@ -21,5 +21,12 @@ def _build(options: EncoderOptions, weights: str | None) -> Any:
 
 ENCODERS.register(
     "mobilenet",
-    Encoder(name="mobilenet", build=_build, default_size=224, scale=1 / 127.5, offset=-1.0),
+    Encoder(
+        name="mobilenet",
+        build=_build,
+        default_size=224,
+        least_size=32,
+        widths=(0.1, 2.0),
+        imagenet_widths=(0.25, 0.5, 0.75, 1.0),
+    ),
 )

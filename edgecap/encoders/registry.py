@@ -36,10 +36,19 @@ class Encoder:
     default_size: int
     """The image side it was trained for, in pixels."""
 
-    scale: float
+    least_size: int
+    """The smallest image side that leaves something for its last feature map, in pixels."""
+
+    widths: tuple[float, float]
+    """Smallest and largest width it is built with; equal if it has none to choose."""
+
+    imagenet_widths: tuple[float, ...]
+    """The widths that Keras has ImageNet weights of."""
+
+    scale: float = 1 / 127.5
     """Pixels 0..255 are multiplied by this ..."""
 
-    offset: float
+    offset: float = -1.0
     """... and this is added, before the network sees them."""
 
     def scaling(self) -> str:
@@ -64,17 +73,37 @@ class Encoder:
         """
         import keras
 
-        try:
-            network = self.build(options, None)
-        except ValueError as problem:
-            raise OptionError(
-                f"encoder {self.name!r} can't be built with size {options.size} and width "
-                f"{options.width}: {first_line(problem)}"
-            ) from problem
+        self.check(options, weights)
+        network = self.build(options, None)
         self._load(network, options, weights)
         pixels = keras.Input((options.size, options.size, 3), name="pixels", dtype="float32")
         scaled = keras.layers.Rescaling(self.scale, self.offset, name="scaling")(pixels)
         return keras.Model(pixels, network(scaled), name=f"{self.name}_encoder")
+
+    def check(self, options: EncoderOptions, weights: str | Path | None) -> None:
+        """Refuse a size or width that the network, or its ImageNet weights, have not.
+
+        Raises:
+            OptionError: such a size or width.
+        """
+        if options.size < self.least_size:
+            raise OptionError(
+                f"encoder {self.name!r} can't see images of size {options.size}; set encoder.size "
+                f"to {self.least_size} or more (it was trained at {self.default_size})"
+            )
+        width, (low, high) = options.width, self.widths
+        if not low <= width <= high:
+            legal = f"to a number from {low:g} to {high:g}" if low < high else f"to {low:g}"
+            raise OptionError(
+                f"encoder {self.name!r} is not built at width {width:g}; set encoder.width {legal}"
+                + ("" if low < high else ", the only width it has")
+            )
+        if weights == "imagenet" and width not in self.imagenet_widths:
+            known = ", ".join(f"{item:g}" for item in self.imagenet_widths)
+            raise OptionError(
+                f"there are no ImageNet weights of {self.name!r} at width {width:g}; set "
+                f"encoder.width to one of {known}, or give a file with --encoder-weights PATH"
+            )
 
     def _load(self, network: Any, options: EncoderOptions, weights: str | Path | None) -> None:
         """Fill `network` in place from Keras' download or from a file."""
