@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from edgecap_runtime.manifest import Prefix
 
 
+# `Bidirectional` makes its layers anew from their settings, and has to find the function.
+@keras.saving.register_keras_serializable("edgecap")  # type: ignore[untyped-decorator]
 def keras2_hard_sigmoid(x: Any) -> Any:
     """Keras 2's `hard_sigmoid`; Keras 3 has another function, relu6(x + 3) / 6, by that name."""
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
@@ -248,8 +250,17 @@ class MergeDecoder(keras.Model):  # type: ignore[misc]
         if self.kind == "step":
             mask = ops.not_equal(ids, self.options.padding_id)
             return self._run_layers(features, ids, mask, mask, training=False)
-        after = [self.next_logits(features, ids[:, : end + 1]) for end in range(ids.shape[1])]
-        return ops.stack(after, axis=1)
+        places = ids.shape[1]
+        if self.prefix.padded == "start":
+            after = [self.next_logits(features, ids[:, : end + 1]) for end in range(places)]
+            return ops.stack(after, axis=1)
+        # All prefixes at once, the words behind each one's end padded away.
+        up_to = ops.tril(ops.ones((places, places), "int32"))
+        words = ops.expand_dims(ids, 1) * up_to + self.options.padding_id * (1 - up_to)
+        logits = self.next_logits(
+            ops.repeat(features, places, axis=0), ops.reshape(words, (-1, places))
+        )
+        return ops.reshape(logits, (-1, places, self.vocabulary_size))
 
     def next_logits(self, features: Any, ids: Any) -> Any:
         """Give the logits [rows, V] after the whole of ids int32 [rows, T], as Keras does.

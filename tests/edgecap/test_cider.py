@@ -17,29 +17,29 @@ REFERENCE = (
 
 
 def test_equal_captions_score_ten_and_strangers_nothing() -> None:
-    references = [["a b c d e".split()], ["f g h i j".split()]]
+    references = [[["a", "b", "c", "d", "e"]], [["f", "g", "h", "i", "j"]]]
     assert cider_d([of_image[0] for of_image in references], references) == pytest.approx(10)
-    assert cider_d(["v w x y z".split()] * 2, references) == 0
+    assert cider_d([["v", "w", "x", "y", "z"]] * 2, references) == 0
 
 
 def test_one_pair_worked_by_hand() -> None:
     # Three images, so an n-gram of one image weighs log 3. "x y" against "x y z": unigrams x, y in
     # common (2 of norm sqrt 2 and sqrt 3), bigram "x y" (of norm 1 and sqrt 2), no trigram said.
-    references = [["x y z".split()], ["p q r".split()], ["s t u".split()]]
+    references = [[["x", "y", "z"]], [["p", "q", "r"]], [["s", "t", "u"]]]
     judge = DocumentFrequencies(references).judge(references[0])
     unigrams, bigrams = 2 / (math.sqrt(2) * math.sqrt(3)), 1 / math.sqrt(2)
     expected = 10 * (unigrams + bigrams) / 4 * math.exp(-(1**2) / (2 * 6**2))
-    assert judge.score("x y".split()) == pytest.approx(expected)
+    assert judge.score(["x", "y"]) == pytest.approx(expected)
 
 
 def test_repeating_a_word_does_not_pay() -> None:
-    references = [["x y z".split()], ["p q r".split()], ["s t u".split()]]
+    references = [[["x", "y", "z"]], [["p", "q", "r"]], [["s", "t", "u"]]]
     judge = DocumentFrequencies(references).judge(references[0])
-    assert judge.score("x x x".split()) < judge.score("x y z".split()) / 3
+    assert judge.score(["x", "x", "x"]) < judge.score(["x", "y", "z"]) / 3
 
 
 def test_a_word_of_every_image_tells_nothing() -> None:
-    references = [["a x".split()], ["a y".split()]]
+    references = [[["a", "x"]], [["a", "y"]]]
     assert cider_d([["a"], ["a"]], references) == 0
 
 
