@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 from importlib.metadata import entry_points
 
 import click
@@ -10,8 +11,11 @@ import click
 import edgecap
 from edgecap.console import EdgecapGroup, quiet_tensorflow
 
-_COMMANDS = ("train", "evaluate", "export", "caption", "show", "models", "publish", "demo")
-"""Modules of `edgecap.commands`, in the order of the work; each holds a command of its name."""
+_COMMANDS = (
+    *("train", "import", "evaluate", "export", "caption", "show", "models", "publish", "demo"),
+)
+"""Modules of `edgecap.commands`, in the order of the work; each holds a command of its name. One
+that is a word of Python has `_` behind it there."""
 
 
 class _LazyGroup(EdgecapGroup):
@@ -23,8 +27,9 @@ class _LazyGroup(EdgecapGroup):
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name in _COMMANDS:
-            module = importlib.import_module(f"edgecap.commands.{name}")
-            command: click.Command = getattr(module, name)
+            place = f"{name}_" if keyword.iskeyword(name) else name
+            module = importlib.import_module(f"edgecap.commands.{place}")
+            command: click.Command = getattr(module, place)
             return command
         for point in entry_points(group="edgecap.commands", name=name):
             loaded: click.Command = point.load()
@@ -37,7 +42,7 @@ class _LazyGroup(EdgecapGroup):
 def main() -> None:
     """Take an image captioner trained in Keras and make it run well on small devices.
 
-    The usual road: train (or take one from the box, see `edgecap models`), export to one .tflite
-    or .onnx file, caption photographs with that file, bench it.
+    The usual road: train or import (or take one from the box, see `edgecap models`), export to one
+    .tflite or .onnx file, caption photographs with that file, bench it.
     """
     quiet_tensorflow()

@@ -340,7 +340,8 @@ class MergeDecoder(keras.Model):  # type: ignore[misc]
         if self.options.merge == "add":
             return words + image
         if words.ndim == 3:
-            image = ops.repeat(image, ops.shape(words)[1], axis=1)
+            # Not `repeat`, which wants to know T.
+            image = image * ops.ones_like(words[..., :1])
         return ops.concatenate([words, image], axis=-1)
 
     def _logits(self, vector: Any, training: bool | None = False) -> Any:

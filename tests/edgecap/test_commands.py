@@ -232,7 +232,10 @@ def test_a_damaged_run_is_named(trained: Path, tiny_data: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "command",
-    ["train", "evaluate", "export", "caption", "show", "models", "publish", "demo", "bench"],
+    [
+        *("train", "import", "evaluate", "export", "caption", "show", "models", "publish"),
+        *("demo", "bench"),
+    ],
 )
 def test_every_command_has_help(command: str) -> None:
     done = run(command, "--help")

@@ -11,7 +11,10 @@ import pytest
 
 from edgecap.decoders import DECODERS
 from edgecap.decoders.merge_options import MergeOptions
+from edgecap.inference import KerasCaptions
+from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.errors import OptionError
+from edgecap_runtime.vocabulary import Vocabulary
 
 WORDS, FEATURES, LONGEST = 20, 7, 6
 SMALL = MergeOptions(
@@ -141,6 +144,26 @@ def test_where_padding_is_read_the_prefix_has_its_full_length(
     vectors = decoder.embedding_table[whole]
     logits = decoder.next_word(whole, vectors, decoder.first_state(features), recurrence)
     np.testing.assert_allclose(logits, decoder.next_logits(features, ids), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["merge-lstm", "merge-bilstm"])
+@pytest.mark.parametrize("merge", ["add", "concatenate"])
+def test_keras_captions_are_those_of_the_likeliest_next_words(name: str, merge: str) -> None:
+    decoder = made(name, replace(SMALL, merge=merge))
+    vocabulary = Vocabulary(tuple(f"w{place}" for place in range(WORDS)), 1, 2)
+    features, _ = prefixes()
+    options = DecodingOptions(beam=1, max_words=4)
+    for row, said in enumerate(KerasCaptions(decoder, vocabulary).best(features, options)):
+        ids = [1]
+        while len(ids) <= 4:
+            logits = np.array(
+                decoder.next_logits(features[row : row + 1], np.array([ids], np.int32))
+            )[0]
+            logits[1] = -np.inf
+            if logits.argmax() == 2:
+                break
+            ids.append(int(logits.argmax()))
+        assert said == [f"w{word}" for word in ids[1:]]
 
 
 def test_masks_matter() -> None:
