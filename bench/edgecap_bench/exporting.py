@@ -9,10 +9,10 @@ from pathlib import Path
 from edgecap_bench.measure import Progress, Row
 from edgecap_bench.process import WorkerError, WorkerProcess
 
-__all__ = ["export_all"]
+__all__ = ["EXPORT_ENVIRONMENT", "export_all"]
 
 _COMMAND = (sys.executable, "-P", "-m", "edgecap_bench.exporter")
-_ENVIRONMENT = {
+EXPORT_ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -38,7 +38,9 @@ def export_all(
             progress(done, len(wanted))
             try:
                 if worker is None:
-                    worker = WorkerProcess(_COMMAND, _ENVIRONMENT, logs / "export.log", _TIMEOUT_S)
+                    worker = WorkerProcess(
+                        _COMMAND, EXPORT_ENVIRONMENT, logs / "export.log", _TIMEOUT_S
+                    )
                     worker.ask("start", run=str(run), photos=compared)
                 worker.ask("export", path=str(row.plan.files[0]), recipe=row.plan.recipe)
             except WorkerError as problem:

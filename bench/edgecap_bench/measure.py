@@ -42,6 +42,8 @@ class Row:
     """Import of its libraries, milliseconds."""
     load_ms: float | None = None
     """Load of the model, milliseconds."""
+    kind: str | None = None
+    """How it says a word: by a "step", or from the whole "prefix"."""
     peak_mb: float | None = None
     """Largest resident memory after the rounds, MB."""
     timed: list[Timed] = field(default_factory=list)
@@ -147,6 +149,7 @@ class Bench:
         self._workers[plan.label] = worker
         answer = worker.ask("start", **plan.start)
         row.import_ms, row.load_ms = answer["import_ms"], answer["load_ms"]
+        row.kind = answer["kind"]
         for photo, beam in self._work(row):
             row.said[photo, beam] = self._caption(row, photo, beam)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgecap_bench.names import folded
 from edgecap_bench.report import stacked_ms
 from edgecap_runtime.atomic import replacing
 
@@ -15,6 +16,7 @@ __all__ = ["break_between", "draw_report"]
 # Distinct in grey and to colour-blind eyes (Okabe and Ito 2008).
 _COLOURS = {"prepare": "#56B4E9", "encode": "#E69F00", "words": "#009E73"}
 _WORTH_A_BREAK = 3.0
+_NAME_WIDTH = 36
 
 
 def break_between(totals: Sequence[float]) -> tuple[float, float] | None:
@@ -39,7 +41,7 @@ def draw_report(report: Mapping[str, Any], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    parts = {row["target"]: stacked_ms(row) for row in report["rows"]}
+    parts = {_label(row): stacked_ms(row) for row in report["rows"]}
     bars = {label: values for label, values in parts.items() if values is not None}
     if not bars:
         return
@@ -74,6 +76,11 @@ def draw_report(report: Mapping[str, Any], path: Path) -> None:
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     with replacing(path) as stream:
         figure.savefig(stream, format="png")
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    """Give a target's name, marked where each word takes a run over the whole prefix."""
+    return folded(row["target"], _NAME_WIDTH) + (" (prefix)" if row["kind"] == "prefix" else "")
 
 
 def _draw_bars(panel: Any, bars: Mapping[str, Sequence[float]]) -> None:

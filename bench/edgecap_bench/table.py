@@ -10,11 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from edgecap.console import ERRORS
+from edgecap_bench.names import folded
 
 __all__ = ["print_report"]
 
 _NONE = "-"
 _FLOOR = "  bare"
+_NAME_WIDTH = 19
+"""Columns for a target's name. More, and rich cuts names and figures short at 80 columns."""
 _BUSY = 0.5
 """Load average above which the figures are not to be trusted."""
 
@@ -35,7 +38,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     _print(
         "size, peak memory, greedy words that are the same",
         (
-            *("file MB", "memory MB", "over bare MB", "same words"),
+            *("word by", "file MB", "memory MB", "over bare MB", "same words"),
             *(f"corpus BLEU-4 {name}" for name in scored),
         ),
         report,
@@ -62,7 +65,8 @@ def _print(title: str, columns: Sequence[str], report: Mapping[str, Any], cells:
     for column in columns:
         table.add_column(column, justify="right")
     for row in report["rows"]:
-        table.add_row(_FLOOR if row["floor_of"] else row["target"], *cells(row))
+        name = _FLOOR if row["floor_of"] else folded(row["target"], _NAME_WIDTH)
+        table.add_row(name, *cells(row))
     Console(highlight=False).print(table, markup=False)
 
 
@@ -84,10 +88,12 @@ def _costs(row: Mapping[str, Any], searches: Sequence[str]) -> list[str]:
     bleu = [row["quality"].get(name, {}).get("corpus_bleu") for name in searches]
     over = row["peak_over_bare_mb"]
     return [
+        row["kind"] or _NONE,
         _NONE if row["file_mb"] is None else f"{row['file_mb']:.1f}",
         _number(row["peak_mb"]),
         _NONE if over is None else f"{over:+.1f}",
-        f"{same['same']} of {same['photos']}" if same else _NONE,
+        # Spaces that don't break.
+        f"{same['same']}\u00a0of\u00a0{same['photos']}" if same else _NONE,
         *(_NONE if values is None else f"{values[3]:.1f}" for values in bleu),
     ]
 
@@ -109,6 +115,7 @@ def _baselines(report: Mapping[str, Any]) -> list[str]:
 def _remarks(report: Mapping[str, Any]) -> list[str]:
     rows = report["rows"]
     lines = [f"{row['target']}: {row['error']}" for row in rows if row["error"]]
+    lines.append("word by: a step from the word before, or a run over the whole prefix")
     reference = next((row["same_words"]["as"] for row in rows if row["same_words"]), None)
     if reference is not None:
         lines.append(f"same words: as {reference} says")

@@ -28,6 +28,9 @@ __all__ = ["WorkerTarget", "peak_memory_mb", "serve"]
 class WorkerTarget(Protocol):
     """What a target does inside its process; made from the plan's `arguments`."""
 
+    kind: str
+    """How it says a word, known after the load: by a "step", or from the whole "prefix"."""
+
     def bring_in(self) -> None:
         """Import what the target needs; timed as the import."""
         ...
@@ -84,7 +87,7 @@ class _Worker:
     def __init__(self) -> None:
         self._target: WorkerTarget | None = None
 
-    def start(self, target: str, arguments: dict[str, Any]) -> dict[str, float]:
+    def start(self, target: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Make the target and load it."""
         begun = perf_counter()
         module, _, name = target.partition(":")
@@ -94,7 +97,11 @@ class _Worker:
         made.load()
         loaded = perf_counter()
         self._target = made
-        return {"import_ms": (imported - begun) * 1e3, "load_ms": (loaded - imported) * 1e3}
+        return {
+            "import_ms": (imported - begun) * 1e3,
+            "load_ms": (loaded - imported) * 1e3,
+            "kind": made.kind,
+        }
 
     def caption(self, photo: str, beam: int = 1) -> dict[str, Any]:
         """Caption a photograph."""

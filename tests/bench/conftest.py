@@ -26,7 +26,7 @@ for line in sys.stdin:
     request = json.loads(line)
     answer = {}
     if request["do"] == "start":
-        answer = {"import_ms": 1.0, "load_ms": 2.0}
+        answer = {"import_ms": 1.0, "load_ms": 2.0, "kind": "step"}
     elif request["do"] == "memory":
         answer = {"peak_mb": 40.0}
     elif request["do"] == "caption":
@@ -83,9 +83,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A captioner in Keras form: MobileNet 0.25 at 64 pixels, random weights, 40 words."""
+def write_run(folder: Path, decoder: str, seed: int = 7, **options: Any) -> Path:
+    """Write a captioner in Keras form: MobileNet 0.25 at 64 pixels, random weights, 40 words."""
     import keras
 
     from edgecap.captioner import Design, TrainedCaptioner
@@ -100,8 +99,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name="tiny",
         encoder="mobilenet",
         encoder_options=EncoderOptions(size=64, width=0.25),
-        decoder="lstm",
-        decoder_options=DECODERS["lstm"].options(embedding=16, units=24),
+        decoder=decoder,
+        decoder_options=DECODERS[decoder].options(**options),
         vocabulary=Vocabulary(
             words, start_id=1, end_id=2, padding_id=0, unknown_id=3, never_said=(0, 1, 3)
         ),
@@ -109,9 +108,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         defaults=DecodingOptions(max_words=7),
         provenance={"licence": "none, random weights"},
     )
-    keras.utils.set_random_seed(7)
+    keras.utils.set_random_seed(seed)
     captioner = TrainedCaptioner.new(design, None)
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(seed)
     # Kernels as Keras draws them let the picture fade away; five times that, and photographs and
     # words make a difference.
     captioner.encoder.set_weights(
@@ -124,9 +123,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for value in captioner.decoder.get_weights()
         ]
     )
-    folder = tmp_path_factory.mktemp("run")
     captioner.save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A captioner whose decoder steps."""
+    return write_run(tmp_path_factory.mktemp("run"), "lstm", embedding=16, units=24)
 
 
 @pytest.fixture(scope="session")

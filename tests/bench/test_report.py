@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from edgecap_bench.measure import Row, Timed
+from edgecap_bench.names import folded
 from edgecap_bench.picture import break_between, draw_report
 from edgecap_bench.report import build_rows
 from edgecap_bench.sample import Sample
@@ -16,7 +17,7 @@ from edgecap_bench.targets import Plan
 
 def _row(plan: Plan, times: dict[int, list[float]], ids: list[int], peak_mb: float = 50) -> Row:
     """Make a row of one photograph, its caption times by beam, a round each."""
-    row = Row(plan, import_ms=1, load_ms=2, peak_mb=peak_mb)
+    row = Row(plan, import_ms=1, load_ms=2, peak_mb=peak_mb, kind="step")
     for beam, values in times.items():
         for place, value in enumerate(values):
             # Parts that leave 10 % of the whole to nobody.
@@ -95,6 +96,46 @@ def test_tables_say_what_failed(rows: list[Row], capsys: pytest.CaptureFixture[s
     assert "SIGSEGV" in said.err
     assert "importing failed" in said.err
     assert "load 7.2" in said.err
+
+
+LONG = "mobilenet_v3_large-merge-bilstm-dynamic-int8.tflite"
+
+
+def test_long_names_stay_readable_beside_their_figures(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    labels = ("notebook-compiled", "tflite:dynamic-int8", LONG)
+    rows = [_row(Plan(label, ()), {1: [1234.5] * 3, 3: [1345.6] * 3}, [4, 5]) for label in labels]
+    rows[-1].kind = "prefix"
+    print_report(_report(rows))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
+    for label in labels:
+        first, *others = folded(label, 19).split("\n")
+        places = [place for place, line in enumerate(lines) if line.startswith(f" {first} ")]
+        assert len(places) == 3
+        for place in places:
+            found = [line.split()[0] for line in lines[place + 1 : place + 1 + len(others)]]
+            assert found == others
+        timed, weighed, _ = (lines[place].split() for place in places)
+        assert {"1234", "1346"} <= set(timed)
+        assert ("prefix" if label == LONG else "step") in weighed
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("keras", ["keras"]),
+        ("tflite:dynamic-int8", ["tflite:dynamic-int8"]),
+        (LONG, ["mobilenet_v3_large-", "merge-bilstm-", "dynamic-int8.tflite"]),
+        ("a" * 40, ["a" * 18, "a" * 18, "a" * 4]),
+        ("reports/mine.onnx", ["reports/mine.onnx"]),
+    ],
+)
+def test_names_are_broken_behind_punctuation(name: str, lines: list[str]) -> None:
+    assert folded(name, 19).split("\n") == lines
 
 
 @pytest.mark.parametrize(

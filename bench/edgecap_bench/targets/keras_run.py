@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edgecap_bench.targets.registry import Plan, Setting
 
 if TYPE_CHECKING:
+    from edgecap.captioner import Design
     from edgecap_export.source import CaptionerSource
 
 __all__ = ["KerasRun", "plan_run"]
@@ -15,9 +16,12 @@ __all__ = ["KerasRun", "plan_run"]
 class KerasRun:
     """A captioner in Keras form; the classes derived from it run it in different ways."""
 
+    kind: str
+
     def __init__(self, run: str, threads: int) -> None:
         self._run = run
         self._threads = threads
+        self.design: Design
         self.source: CaptionerSource
 
     def bring_in(self) -> None:
@@ -32,7 +36,8 @@ class KerasRun:
         """Build the models and read their weights."""
         from edgecap.captioner import TrainedCaptioner
 
-        self.source = TrainedCaptioner.load(self._run).source()
+        captioner = TrainedCaptioner.load(self._run)
+        self.design, self.source = captioner.design, captioner.source()
 
     def prepared(self, photo: str) -> Any:
         """Prepare a photograph as every target does, so that all say the same words."""

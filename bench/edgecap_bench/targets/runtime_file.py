@@ -26,6 +26,7 @@ class RuntimeFile:
         self._file = file
         self._threads = threads
         self._captioner: Captioner
+        self.kind: str
 
     def bring_in(self) -> None:
         """Import the runtime and the interpreter."""
@@ -43,6 +44,7 @@ class RuntimeFile:
         from edgecap_runtime import Captioner
 
         self._captioner = Captioner.load(self._file, threads=self._threads)
+        self.kind = self._captioner.manifest.kind
 
     def caption(self, photo: str, beam: int) -> Sample:
         """Caption a photograph's file, with the file's own defaults but for the beam."""
