@@ -165,7 +165,10 @@ def test_demo_shows_every_target(trained: Path, tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (("train", "--data", "nowhere", "--out", "x"), "nowhere"),
-        (("train", "--data", ".", "--out", "x", "--encoder", "vgg"), "choose one of: mobilenet"),
+        (
+            ("train", "--data", ".", "--out", "x", "--encoder", "vgg"),
+            "choose one of: inception_v3, mobilenet",
+        ),
         (("train", "--data", ".", "--out", "x", "--decoder", "gru"), "choose one of: lstm"),
         (("train", "--data", ".", "--out", "x", "--resume"), "no checkpoint"),
         (("evaluate", "nowhere", "--data", "DATA"), "neither a folder nor a name"),

@@ -205,7 +205,7 @@ def test_the_table_and_the_lines(
     run_ = TrainedCaptioner.load(tmp_path / "run")
     assert run_.design.name == "old"
     assert run_.design.vocabulary.never_said == (0,)
-    assert run_.design.provenance["command"].startswith("edgecap ")
+    assert run_.design.provenance["command"].startswith("edgecap")
 
 
 @pytest.mark.parametrize("way", ["json", "name"])
