@@ -6,8 +6,12 @@ import functools
 import json
 import logging
 import os
+import platform
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 
 import click
@@ -41,6 +45,32 @@ class EdgecapGroup(click.Group):
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             context.exit(130)
+
+
+def run_alone(command: click.Command, name: str) -> None:
+    """Run a command that is a script of its own, with the errors of the `edgecap` group.
+
+    name: the script's, for its help.
+    """
+    quiet_tensorflow()
+    try:
+        command.main(prog_name=name)
+    except EdgecapError as problem:
+        click.echo(f"error: {problem}", err=True)
+        sys.exit(2)
+
+
+def how_made(verb: str) -> dict[str, str]:
+    """Give the command that runs, the day and the machine, for a captioner's provenance.
+
+    verb: what was done that day, e.g. "trained". Resuming is left out: it changes nothing.
+    """
+    words = ["edgecap", *(word for word in sys.argv[1:] if word != "--resume")]
+    return {
+        "command": shlex.join(words),
+        verb: date.today().isoformat(),
+        "machine": platform.machine(),
+    }
 
 
 def quiet_tensorflow() -> None:

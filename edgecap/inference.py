@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgecap_runtime.decoding import DecodingOptions, State, decode_together
-from edgecap_runtime.prefix import WORDS
+from edgecap_runtime.prefix import WORDS, step_by_prefix
 from edgecap_runtime.vocabulary import Vocabulary
 
 _TOGETHER = 250
@@ -140,7 +140,6 @@ class _PrefixSteps:
         import keras
 
         self._prefix = decoder.prefix
-        self._words = decoder.embedding_table.shape[0]
         features = keras.Input((decoder.feature_width,), name="features")
         ids = keras.Input((self._prefix.length,), dtype="int32", name="ids")
         self._model = keras.Model([features, ids], decoder.next_logits(features, ids))
@@ -152,12 +151,11 @@ class _PrefixSteps:
 
     def step(self, ids: np.ndarray, state: State) -> tuple[np.ndarray, State]:
         """Run the prefix with one word more."""
-        words = np.concatenate([state[WORDS], ids[:, None]], axis=1)
-        logits = np.empty((len(words), self._words), np.float32)
-        for places, prefixes in self._prefix.batches(words):
-            inputs = [state["features"][places], prefixes]
-            logits[places] = self._model.predict_on_batch(inputs)
-        return logits, {**state, WORDS: words}
+        return step_by_prefix(self._run, self._prefix, ids, state)
+
+    def _run(self, prefixes: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        logits = self._model.predict_on_batch([state["features"], prefixes])
+        return np.asarray(logits), state
 
 
 _STEPS: dict[str, Callable[[Any], _Steps]] = {"step": _CarriedSteps, "prefix": _PrefixSteps}

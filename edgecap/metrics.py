@@ -16,7 +16,7 @@ from nltk.util import ngrams
 
 from edgecap_runtime.errors import EdgecapError, OptionError
 
-__all__ = ["corpus_bleu", "paired_bootstrap_bleu4", "sentence_mean_bleu1"]
+__all__ = ["UnigramJudge", "corpus_bleu", "paired_bootstrap_bleu4", "sentence_mean_bleu1"]
 
 Tokens = Sequence[str]
 
@@ -65,8 +65,30 @@ def sentence_mean_bleu1(
     Raises:
         EdgecapError: as for `corpus_bleu`.
     """
-    table = _count_table(candidates, references)
-    return float(np.mean([_bleu(row, 1) for row in table]))
+    _check(candidates, references)
+    scores = [
+        UnigramJudge(of_image).score(candidate)
+        for candidate, of_image in zip(candidates, references, strict=True)
+    ]
+    return 100 * float(np.mean(scores))
+
+
+class UnigramJudge:
+    """Scores captions of one image by BLEU-1 against its references, which are counted once."""
+
+    def __init__(self, references: Sequence[Tokens]) -> None:
+        self._references = references
+        self._allowed: Counter[str] = Counter()
+        for reference in references:
+            self._allowed |= Counter(reference)
+
+    def score(self, candidate: Tokens) -> float:
+        """Give the caption's own BLEU-1, 0 to 1."""
+        if not candidate:
+            return 0.0
+        matches = (Counter(candidate) & self._allowed).total()
+        closest = closest_ref_length(self._references, len(candidate))
+        return float(brevity_penalty(closest, len(candidate))) * matches / len(candidate)
 
 
 def paired_bootstrap_bleu4(
@@ -130,6 +152,16 @@ def _count_table(
     candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
 ) -> np.ndarray:
     """Return all that BLEU needs to know of each image, int64 [images, 10]."""
+    _check(candidates, references)
+    rows = [
+        _count_row(candidate, of_image)
+        for candidate, of_image in zip(candidates, references, strict=True)
+    ]
+    return np.array(rows, dtype=np.int64)
+
+
+def _check(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> None:
+    """Raise `EdgecapError` for captions that can't be scored; see `corpus_bleu`."""
     if not candidates:
         raise EdgecapError("There is no caption to score; give at least one.")
     if len(candidates) != len(references):
@@ -137,21 +169,18 @@ def _count_table(
             f"The number of captions ({len(candidates)}) is not that of lists of references "
             f"({len(references)}); give one list of references for each caption."
         )
-    rows = [
-        _count_row(index, candidate, of_image)
-        for index, (candidate, of_image) in enumerate(zip(candidates, references, strict=True))
-    ]
-    return np.array(rows, dtype=np.int64)
+    for index, (candidate, of_image) in enumerate(zip(candidates, references, strict=True)):
+        if not of_image:
+            raise EdgecapError(f"Image {index} has no reference caption; give at least one.")
+        for caption in (candidate, *of_image):
+            if isinstance(caption, str):
+                raise EdgecapError(
+                    f"A caption of image {index} is the string {caption[:40]!r}; give a list of "
+                    "tokens."
+                )
 
 
-def _count_row(index: int, candidate: Tokens, references: Sequence[Tokens]) -> list[int]:
-    if not references:
-        raise EdgecapError(f"Image {index} has no reference caption; give at least one.")
-    for caption in (candidate, *references):
-        if isinstance(caption, str):
-            raise EdgecapError(
-                f"A caption of image {index} is the string {caption[:40]!r}; give a list of tokens."
-            )
+def _count_row(candidate: Tokens, references: Sequence[Tokens]) -> list[int]:
     matches, totals = [], []
     for order in range(1, _ORDERS + 1):
         said = Counter(ngrams(candidate, order))

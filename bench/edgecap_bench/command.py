@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from edgecap.console import ERRORS, load_keras, print_json, progress_bar, quiet_tensorflow
+from edgecap.console import ERRORS, load_keras, print_json, progress_bar, run_alone
 from edgecap_bench.targets import KINDS
-from edgecap_runtime.errors import EdgecapError
 
 __all__ = ["bench", "main"]
 
@@ -153,9 +152,4 @@ def bench(
 
 def main() -> None:
     """Run the command alone; bad input ends with one sentence and exit status 2."""
-    quiet_tensorflow()
-    try:
-        bench.main(prog_name="latency.py")
-    except EdgecapError as problem:
-        click.echo(f"error: {problem}", err=True)
-        sys.exit(2)
+    run_alone(bench, "latency.py")

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
-import shlex
-import sys
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from edgecap.console import ERRORS, load_keras, print_json
+from edgecap.console import ERRORS, how_made, load_keras, print_json
 
 if TYPE_CHECKING:
     from edgecap.importing import Imported
@@ -118,12 +114,7 @@ def import_(
     load_keras()
     from edgecap.importing import ImportOptions, import_captioner
 
-    provenance = {
-        "command": shlex.join(["edgecap", *sys.argv[1:]]),
-        "imported": date.today().isoformat(),
-        "machine": platform.machine(),
-    }
-    options = ImportOptions(encoder=encoder, provenance=provenance, **choices)
+    options = ImportOptions(encoder=encoder, provenance=how_made("imported"), **choices)
     imported = import_captioner(model, vocabulary, options)
     imported.save(out)
     if as_json:

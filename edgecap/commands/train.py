@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import platform
-import shlex
-import sys
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edgecap.console import ERRORS, load_keras, print_json, print_scores, progress_bar
+from edgecap.console import ERRORS, how_made, load_keras, print_json, print_scores, progress_bar
 from edgecap_runtime.errors import OptionError
 
 
@@ -121,13 +117,7 @@ def train(
         settings=settings,
         minimum_count=minimum_count,
         name=name,
-        provenance={
-            "command": shlex.join(
-                ["edgecap", *(word for word in sys.argv[1:] if word != "--resume")]
-            ),
-            "trained": date.today().isoformat(),
-            "machine": platform.machine(),
-        },
+        provenance=how_made("trained"),
     )
     for problem in session.dataset.problems:
         ERRORS.print(f"left out {problem.name}: {problem.reason}", style="yellow")

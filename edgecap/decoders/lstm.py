@@ -14,7 +14,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from edgecap.decoders.registry import DECODERS, Decoder, scale_dense
+from edgecap.decoders.layers import lstm, scale_dense
+from edgecap.decoders.registry import DECODERS, Decoder
 from edgecap_runtime.errors import OptionError
 
 
@@ -72,13 +73,7 @@ class ShowAndTell(keras.Model):  # type: ignore[misc]
             name="word_embedding",
         )
         self.word_dropout = keras.layers.Dropout(dropout, name="word_dropout")
-        self.recurrent = [
-            keras.layers.LSTM(options.units, return_sequences=True, name=f"lstm_{layer}")
-            for layer in range(options.layers)
-        ]
-        for layer in self.recurrent:
-            # All cells are born with one name, which a functional model refuses.
-            layer.cell.name = f"{layer.name}_cell"
+        self.recurrent = [lstm(options.units, f"lstm_{layer}") for layer in range(options.layers)]
         self.output_dropout = keras.layers.Dropout(dropout, name="output_dropout")
         self.output_projection = keras.layers.Dense(vocabulary_size, name="output_projection")
 

@@ -6,7 +6,6 @@ Tanti, Gatt, Camilleri: "Where to put the image in an image caption generator", 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,23 +14,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from edgecap.decoders.layers import build_lstms, lstm, scale_dense
 from edgecap.decoders.merge_options import MergeOptions
-from edgecap.decoders.registry import DECODERS, Decoder, scale_dense
+from edgecap.decoders.registry import DECODERS, Decoder
+from edgecap.decoders.sequences import Unmasked, last_outputs, run_lstm
 from edgecap_runtime.errors import OptionError
 
 if TYPE_CHECKING:
     from edgecap_export import Recurrence
     from edgecap_runtime.manifest import Prefix
-
-
-# `Bidirectional` makes its layers anew from their settings, and has to find the function.
-@keras.saving.register_keras_serializable("edgecap")  # type: ignore[untyped-decorator]
-def keras2_hard_sigmoid(x: Any) -> Any:
-    """Keras 2's `hard_sigmoid`; Keras 3 has another function, relu6(x + 3) / 6, by that name."""
-    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
-
-
-_GATES = {"keras2_hard_sigmoid": keras2_hard_sigmoid}
 
 
 class MergeDecoder(keras.Model):  # type: ignore[misc]
@@ -108,12 +99,12 @@ class MergeDecoder(keras.Model):  # type: ignore[misc]
                 layer.build((None, image))
         image = options.image_projection or image
         self.word_embedding.build((None, None))
-        width = _build_all(self.word_recurrent, options.embedding)
+        width = build_lstms(self.word_recurrent, options.embedding)
         if self.word_projection is not None:
             self.word_projection.build((None, None, width))
             width = options.word_projection
         width = image + width if options.merge == "concatenate" else width
-        width = _build_all(self.merged_recurrent, width)
+        width = build_lstms(self.merged_recurrent, width)
         if self.hidden is not None:
             self.hidden.build((None, width))
             width = options.hidden
@@ -210,18 +201,20 @@ class MergeDecoder(keras.Model):  # type: ignore[misc]
             Logits float32 [rows, V].
         """
         masked = not self.options.reads_no_padding and self.options.mask == "keras3"
-        order = _Unmasked(ops.not_equal(ids, self.options.padding_id)) if masked else None
+        order = Unmasked(ops.not_equal(ids, self.options.padding_id)) if masked else None
         sequence = vectors
         for layer in self.word_recurrent[:-1]:
-            sequence = ops.concatenate(_run(layer, sequence, recurrence, order), axis=-1)
-        outputs = _run(self.word_recurrent[-1], sequence, recurrence, order)
+            sequence = ops.concatenate(run_lstm(layer, sequence, recurrence, order), axis=-1)
+        outputs = run_lstm(self.word_recurrent[-1], sequence, recurrence, order)
         if not self.merged_recurrent:
-            return self._logits(self._merged(self._projected(_last(outputs)), state["image"]))
+            return self._logits(
+                self._merged(self._projected(last_outputs(outputs)), state["image"])
+            )
         sequence = self._projected(ops.concatenate(outputs, axis=-1))
         sequence = self._merged(sequence, ops.expand_dims(state["image"], 1))
         for layer in self.merged_recurrent[:-1]:
-            sequence = ops.concatenate(_run(layer, sequence, recurrence), axis=-1)
-        return self._logits(_last(_run(self.merged_recurrent[-1], sequence, recurrence)))
+            sequence = ops.concatenate(run_lstm(layer, sequence, recurrence), axis=-1)
+        return self._logits(last_outputs(run_lstm(self.merged_recurrent[-1], sequence, recurrence)))
 
     # What Keras itself says.
 
@@ -310,19 +303,15 @@ class MergeDecoder(keras.Model):  # type: ignore[misc]
 
     def _recurrent(self, units: Sequence[int], *, last: bool, prefix: str) -> list[Any]:
         """Make a stack of LSTMs; `last`: whether the decoder's last one is among them."""
-        gate = _GATES.get(self.options.recurrent_activation, self.options.recurrent_activation)
         layers = []
         for place, width in enumerate(units):
-            # A step predicts after each word, a prefix graph only after all.
-            ends = last and place == len(units) - 1 and self.kind == "prefix"
-            layer = keras.layers.LSTM(
+            layer = lstm(
                 width,
-                return_sequences=not ends,
-                recurrent_activation=gate,
-                name=f"{prefix}_{place}",
+                f"{prefix}_{place}",
+                gate=self.options.recurrent_activation,
+                # A step predicts after each word, a prefix graph only after all.
+                sequences=not (last and place == len(units) - 1 and self.kind == "prefix"),
             )
-            # All cells are born with one name, which a functional model refuses.
-            layer.cell.name = f"{layer.name}_cell"
             layers.append(keras.layers.Bidirectional(layer) if self.bidirectional else layer)
         return layers
 
@@ -351,73 +340,6 @@ class MergeDecoder(keras.Model):  # type: ignore[misc]
         if self.output_projection is not None:
             return self.output_projection(vector)
         return ops.matmul(vector, ops.transpose(self.word_embedding.embeddings)) + self.output_bias
-
-
-class _Unmasked:
-    """Runs LSTMs over the unmasked places of a sequence alone, by selection matrices.
-
-    A masked place holds the state, so an LSTM over the unmasked places, moved together, gives the
-    same; multiplying by ones and zeros moves them exactly. At a masked place Keras' LSTM repeats
-    the output before it, while its `Bidirectional` says zero.
-    """
-
-    def __init__(self, unmasked: Any) -> None:
-        counted = ops.cast(unmasked, "int32")
-        backwards = ops.flip(ops.cumsum(ops.flip(counted, axis=1), axis=1), axis=1)
-        # For each place, the slot of the last unmasked one up to it, in either direction; -1
-        # before the first.
-        self._slots = {False: ops.cumsum(counted, axis=1) - 1, True: backwards - 1}
-        self._unmasked = unmasked
-
-    def run(self, direction: Any, sequence: Any, recurrence: Recurrence, both: bool) -> Any:
-        """Give the outputs [rows, T, U] of one direction over sequence [rows, T, I].
-
-        both: whether the LSTM is one half of a `Bidirectional`.
-        """
-        slots = self._slots[direction.reverse]
-        of_place = ops.one_hot(slots, sequence.shape[1], dtype="float32")
-        taken = of_place * ops.cast(ops.expand_dims(self._unmasked, -1), "float32")
-        moved = ops.matmul(ops.transpose(taken, (0, 2, 1)), sequence)
-        (outputs,) = recurrence(moved, [dataclasses.replace(direction, reverse=False)])
-        return ops.matmul(taken if both else of_place, outputs)
-
-
-def _run(
-    layer: Any, sequence: Any, recurrence: Recurrence, order: _Unmasked | None = None
-) -> list[Any]:
-    """Give the outputs [rows, T, U] of an LSTM, and of its backward twin if it has one."""
-    from edgecap_export import Direction
-
-    both = isinstance(layer, keras.layers.Bidirectional)
-    layers = [layer.forward_layer, layer.backward_layer] if both else [layer]
-    directions = [
-        Direction(
-            kernel=one.cell.kernel,
-            recurrent_kernel=one.cell.recurrent_kernel,
-            bias=one.cell.bias,
-            reverse=place == 1,
-            recurrent_activation=one.cell.recurrent_activation.__name__,
-        )
-        for place, one in enumerate(layers)
-    ]
-    if order is None:
-        return list(recurrence(sequence, directions))
-    return [order.run(direction, sequence, recurrence, both) for direction in directions]
-
-
-def _last(outputs: Sequence[Any]) -> Any:
-    """Join what each direction says in the end: the backward one ends at the first place."""
-    ends = [output[:, 0 if backward else -1] for backward, output in enumerate(outputs)]
-    return ops.concatenate(ends, axis=-1)
-
-
-def _build_all(layers: Sequence[Any], width: int) -> int:
-    """Build LSTMs on one another; gives the width of the last one's output."""
-    for layer in layers:
-        layer.build((None, None, width))
-        both = isinstance(layer, keras.layers.Bidirectional)
-        width = 2 * layer.forward_layer.units if both else layer.units
-    return width
 
 
 def _build(

@@ -31,9 +31,4 @@ class Decoder:
     have no padding."""
 
 
-def scale_dense(layer: Any, factor: float) -> None:
-    """Multiply what a built Keras Dense layer says, in place."""
-    layer.set_weights([factor * weights for weights in layer.get_weights()])
-
-
 DECODERS: Registry[Decoder] = Registry("decoder")

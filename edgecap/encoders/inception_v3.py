@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from edgecap.encoders.registry import ENCODERS, Encoder, EncoderOptions
-
-
-def _build(options: EncoderOptions, weights: str | None) -> Any:
-    import keras
-
-    return keras.applications.InceptionV3(
-        input_shape=(options.size, options.size, 3),
-        include_top=False,
-        pooling="avg",
-        weights=weights,
-    )
-
+from edgecap.encoders.applications import pooled
+from edgecap.encoders.registry import ENCODERS, Encoder
 
 ENCODERS.register(
     "inception_v3",
     Encoder(
         name="inception_v3",
-        build=_build,
+        build=pooled("InceptionV3", has_width=False),
         default_size=299,
         least_size=75,
         widths=(1.0, 1.0),

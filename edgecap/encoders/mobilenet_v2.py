@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from edgecap.encoders.registry import ENCODERS, Encoder, EncoderOptions
-
-
-def _build(options: EncoderOptions, weights: str | None) -> Any:
-    import keras
-
-    return keras.applications.MobileNetV2(
-        input_shape=(options.size, options.size, 3),
-        alpha=options.width,
-        include_top=False,
-        pooling="avg",
-        weights=weights,
-    )
-
+from edgecap.encoders.applications import pooled
+from edgecap.encoders.registry import ENCODERS, Encoder
 
 ENCODERS.register(
     "mobilenet_v2",
     Encoder(
         name="mobilenet_v2",
-        build=_build,
+        build=pooled("MobileNetV2"),
         default_size=224,
         least_size=32,
         widths=(0.1, 2.0),

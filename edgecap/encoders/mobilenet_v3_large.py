@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from edgecap.encoders.registry import ENCODERS, Encoder, EncoderOptions
-
-
-def _build(options: EncoderOptions, weights: str | None) -> Any:
-    import keras
-
-    return keras.applications.MobileNetV3Large(
-        input_shape=(options.size, options.size, 3),
-        alpha=options.width,
-        include_top=False,
-        pooling="avg",
-        weights=weights,
-        # Keras' own scaling layer would come on top of the registry's, which is the same.
-        include_preprocessing=False,
-    )
-
+from edgecap.encoders.applications import pooled
+from edgecap.encoders.registry import ENCODERS, Encoder
 
 ENCODERS.register(
     "mobilenet_v3_large",
     Encoder(
         name="mobilenet_v3_large",
-        build=_build,
+        # Keras' own scaling layer would come on top of the registry's, which is the same.
+        build=pooled("MobileNetV3Large", include_preprocessing=False),
         default_size=224,
         least_size=32,
         widths=(0.1, 2.0),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgecap.importing.containers.hdf5 import LayerArrays, WeightsFile
-from edgecap.importing.graph import major_version
+from edgecap.importing.graph import major_version, shapes_text
 from edgecap.importing.recurrent import from_cudnn
 from edgecap.importing.table import Taken
 from edgecap_runtime.errors import OptionError
@@ -64,15 +64,15 @@ def fill_by_order(decoder: Any, file: WeightsFile, path: Path) -> tuple[Taken, .
             (item for item in left if [array.shape for array in item.arrays] == wanted), None
         )
         if found is None:
-            there = "; ".join(_shapes([array.shape for array in item.arrays]) for item in left)
+            there = "; ".join(shapes_text([array.shape for array in item.arrays]) for item in left)
             raise OptionError(
                 f"no layer of {str(path)!r} has the shapes of the decoder's {role}, "
-                f"{_shapes(wanted)}; left are {there or 'none'}: change the decoder by "
+                f"{shapes_text(wanted)}; left are {there or 'none'}: change the decoder by "
                 "--set decoder.OPTION=VALUE, or check vocabulary and encoder"
             )
         left.remove(found)
         layer.set_weights(list(found.arrays))
-        rows.append(Taken(found.layer, type(layer).__name__, role, _shapes(wanted)))
+        rows.append(Taken(found.layer, type(layer).__name__, role, shapes_text(wanted)))
     if left:
         names = ", ".join(item.layer for item in left)
         raise OptionError(
@@ -127,7 +127,3 @@ def _plain(item: LayerArrays) -> LayerArrays:
         for array in from_cudnn(arrays[place : place + 3])
     ]
     return LayerArrays(item.layer, item.names, tuple(plain))
-
-
-def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
-    return ", ".join(" x ".join(map(str, shape)) for shape in shapes)

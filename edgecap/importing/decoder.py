@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgecap.decoders.merge_options import MergeOptions
-from edgecap.importing.graph import Layer, stopped_at
+from edgecap.importing.graph import Layer, shapes_text, stopped_at
 from edgecap.importing.recognise import Parts, input_shape
 from edgecap.importing.recurrent import Recurrent
 from edgecap.importing.steps import Dense, Scale
@@ -102,7 +102,8 @@ def fill(decoder: Any, filling: Filling) -> None:
         if wanted != found:
             raise stopped_at(
                 source,
-                f"has weights of {_shapes(found)} where the graph asks for {_shapes(wanted)}",
+                f"has weights of {shapes_text(found)} where the graph asks for "
+                f"{shapes_text(wanted)}",
             )
         layer.set_weights(arrays)
 
@@ -190,7 +191,3 @@ def _check_features(parts: Parts, features: int) -> None:
         )
     if not parts.has_encoder and shape[1] not in (None, features):
         raise stopped_at(parts.image, f"gives {shape[1]} features where {features} are read")
-
-
-def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
-    return ", ".join(" x ".join(map(str, shape)) for shape in shapes)

@@ -6,7 +6,7 @@ weights elsewhere. Here it is one flat list of layers, each called once, with it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,6 +140,11 @@ def ancestors(layer: Layer) -> Iterator[Layer]:
 def text_of(value: Any) -> str:
     """Give a text that HDF5 or JSON may hold as bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def shapes_text(shapes: Sequence[tuple[int, ...]]) -> str:
+    """Write arrays' shapes: "300 x 1024, 256 x 1024, 1024"."""
+    return ", ".join(" x ".join(map(str, shape)) for shape in shapes)
 
 
 def major_version(version: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Cross-entropy of the next word with label smoothing, in keras.ops."""
+"""What a training makes small, in keras.ops."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
     def call(self, targets: Any, logits: Any) -> Any:
         """Targets int32 [rows, T] and logits float32 [rows, T, V] to losses [rows, T]."""
         logs = ops.log_softmax(logits, axis=-1)
-        picked = ops.take_along_axis(logs, ops.expand_dims(ops.cast(targets, "int32"), -1), axis=-1)
-        likely = -ops.squeeze(picked, -1)
+        likely = -_of_targets(logs, targets)
         return (1 - self.smoothing) * likely - self.smoothing * ops.mean(logs, axis=-1)
+
+
+class WeighedLikelihood(keras.losses.Loss):  # type: ignore[misc]
+    """Sum over words of -weight * log p(word); a weight may be negative."""
+
+    def __init__(self) -> None:
+        super().__init__(name="weighed_likelihood", reduction="sum")
+
+    def call(self, targets: Any, logits: Any) -> Any:
+        """Targets int32 [rows, T] and logits float32 [rows, T, V] to losses [rows, T]."""
+        return -_of_targets(ops.log_softmax(logits, axis=-1), targets)
+
+
+def _of_targets(logs: Any, targets: Any) -> Any:
+    """Pick each target's value: logs [rows, T, V] and targets [rows, T] to [rows, T]."""
+    places = ops.expand_dims(ops.cast(targets, "int32"), -1)
+    return ops.squeeze(ops.take_along_axis(logs, places, axis=-1), -1)

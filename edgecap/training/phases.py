@@ -13,9 +13,9 @@ from edgecap.captioner import TrainedCaptioner
 from edgecap.decoders import DECODERS
 from edgecap.inference import KerasCaptions
 from edgecap.training.batches import BATCHES, Words
-from edgecap.training.loss import SmoothedCrossEntropy
+from edgecap.training.loss import SmoothedCrossEntropy, WeighedLikelihood
 from edgecap.training.options import TrainingOptions
-from edgecap.training.self_critical import SelfCritic, WeighedLikelihood, hold_statistics
+from edgecap.training.self_critical import SelfCritic, hold_statistics
 
 Report = Callable[[int, int], None]
 """Called with (batches or rounds done, in all)."""

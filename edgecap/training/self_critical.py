@@ -1,28 +1,26 @@
 """Self-critical training: captions are sampled, scored whole, and made likelier or less likely.
 
 Rennie, Marcheret, Mroueh, Ross, Goel: "Self-critical Sequence Training for Image Captioning",
-CVPR 2017 (arXiv:1612.00563), equation 11: REINFORCE on CIDEr-D, here with the
-caption's own BLEU-1 beside it. The baseline of a sample is the
-mean score of the image's other samples (Luo: "A Better Variant of Self-Critical Sequence
-Training", 2020, arXiv:2003.09971). With the greedy caption's score, the paper's, nearly every
-sample of a decoder trained with dropout and label smoothing scores below it: all are made less
-likely, ends of captions too, and dev BLEU-1 fell from 58 to 28 in two epochs.
+CVPR 2017 (arXiv:1612.00563), equation 11: REINFORCE on CIDEr-D, here with the caption's own BLEU-1
+beside it. The baseline of a sample is the mean score of the image's other samples (Luo: "A Better
+Variant of Self-Critical Sequence Training", 2020, arXiv:2003.09971). With the greedy caption's
+score, the paper's, nearly every sample of a decoder trained with dropout and label smoothing scores
+below it: all are made less likely, ends of captions too, and dev BLEU-1 fell from 58 to 28 in two
+epochs.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
-from nltk.translate.bleu_score import brevity_penalty, closest_ref_length
 
 from edgecap.cider import DocumentFrequencies
 from edgecap.inference import KerasCaptions
+from edgecap.metrics import UnigramJudge
 from edgecap.training.batches import BATCHES, Words
 from edgecap.training.options import TrainingOptions
 from edgecap_runtime.vocabulary import Vocabulary
@@ -33,19 +31,6 @@ known ugliness of captions trained on CIDEr-D is that they learn to end so."""
 
 _IMAGES = 256
 """Images whose captions are sampled together."""
-
-
-class WeighedLikelihood(keras.losses.Loss):  # type: ignore[misc]
-    """Sum over words of -weight * log p(word); a weight may be negative."""
-
-    def __init__(self) -> None:
-        super().__init__(name="weighed_likelihood", reduction="sum")
-
-    def call(self, targets: Any, logits: Any) -> Any:
-        """Targets int32 [rows, T] and logits float32 [rows, T, V] to losses [rows, T]."""
-        logs = ops.log_softmax(logits, axis=-1)
-        picked = ops.take_along_axis(logs, ops.expand_dims(ops.cast(targets, "int32"), -1), axis=-1)
-        return -ops.squeeze(picked, -1)
 
 
 class SelfCritic:
@@ -83,7 +68,7 @@ class SelfCritic:
         ended = [[[*caption, _END] for caption in of_image] for of_image in words]
         frequencies = DocumentFrequencies(ended)
         self._consensus = [frequencies.judge(of_image) for of_image in ended]
-        self._precision = [_Precision(of_image) for of_image in words]
+        self._precision = [UnigramJudge(of_image) for of_image in words]
 
     def learn(self, seed: int, report: Callable[[int, int], None]) -> float:
         """Learn from all images once; gives the mean reward of the sampled captions.
@@ -126,25 +111,7 @@ class SelfCritic:
         # One that was cut has no end, and no end's n-grams.
         end = [_END] if len(words) < self._options.longest else []
         consensus = self._consensus[image].score([*words, *end])
-        return consensus + self._options.reward_bleu * self._precision[image].bleu1(words)
-
-
-class _Precision:
-    """A caption's own BLEU-1 against one image's references, counted once."""
-
-    def __init__(self, references: Sequence[Sequence[str]]) -> None:
-        self._references = references
-        self._allowed: Counter[str] = Counter()
-        for reference in references:
-            self._allowed |= Counter(reference)
-
-    def bleu1(self, words: Sequence[str]) -> float:
-        """Give BLEU-1, 0 to 1; see `edgecap.metrics.sentence_mean_bleu1`."""
-        if not words:
-            return 0.0
-        matches = (Counter(words) & self._allowed).total()
-        closest = closest_ref_length(self._references, len(words))
-        return float(brevity_penalty(closest, len(words)) * matches / len(words))
+        return consensus + self._options.reward_bleu * self._precision[image].score(words)
 
 
 def _weighed(batches: Any, advantages: np.ndarray) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:

@@ -8,7 +8,7 @@ from edgecap_export.formats import format_suffixes, register_format
 from edgecap_export.parity import Parity
 from edgecap_export.prover import Prover
 from edgecap_export.recipes import Gate, Recipe, recipe_named, recipe_names, register_recipe
-from edgecap_export.recurrence import Direction, Recurrence
+from edgecap_export.recurrence import Direction, Recurrence, directions_of
 from edgecap_export.source import CaptionerSource, PrefixDecoder, StepDecoder
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Recipe",
     "Recurrence",
     "StepDecoder",
+    "directions_of",
     "export",
     "format_suffixes",
     "recipe_named",

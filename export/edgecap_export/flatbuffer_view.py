@@ -40,12 +40,10 @@ def view(model: Any, signature_key: str) -> GraphView:
     depends on the body's outputs.
     """
     constants: dict[str, Constant] = {}
-    index = signature(model, signature_key).subgraphIndex
+    called = signature(model, signature_key)
+    index = called.subgraphIndex
     nodes = tuple(node for node, _ in _walk(model, index, None, constants))
-    outputs = {
-        item.name.decode(): _name(index, item.tensorIndex)
-        for item in signature(model, signature_key).outputs
-    }
+    outputs = {item.name.decode(): _name(index, item.tensorIndex) for item in called.outputs}
     return GraphView(nodes, constants, outputs)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from edgecap_export.errors import ExportError
 
-__all__ = ["HARD_SIGMOIDS", "Direction", "Recurrence"]
+__all__ = ["HARD_SIGMOIDS", "Direction", "Recurrence", "directions_of"]
 
 HARD_SIGMOIDS: Mapping[str, tuple[float, float] | None] = {
     "sigmoid": None,
@@ -71,3 +71,23 @@ class Recurrence(Protocol):
         sequence's order whichever way it was read.
         """
         ...
+
+
+def directions_of(layer: Any) -> list[Direction]:
+    """Give the one LSTM that a Keras `LSTM` layer is, or the two of a `Bidirectional` around one.
+
+    Gates with another activation than Keras' own must be a function with a name in
+    `HARD_SIGMOIDS`. Raises `ExportError` as `Direction` does.
+    """
+    backward = getattr(layer, "backward_layer", None)
+    layers = [layer] if backward is None else [layer.forward_layer, backward]
+    return [
+        Direction(
+            kernel=one.cell.kernel,
+            recurrent_kernel=one.cell.recurrent_kernel,
+            bias=one.cell.bias,
+            reverse=place == 1,
+            recurrent_activation=one.cell.recurrent_activation.__name__,
+        )
+        for place, one in enumerate(layers)
+    ]

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .backends import Backend
-    from .decoding import State
+    from .decoding import State, Step
     from .vocabulary import Vocabulary
 
-__all__ = ["WORDS", "Prefix", "PrefixBackend"]
+__all__ = ["WORDS", "Prefix", "PrefixBackend", "step_by_prefix"]
 
 WORDS = "words so far"
 """Name of the state's int32 [rows, T], the words so far. No tensor of a file can have it, for those
@@ -111,6 +111,30 @@ class Prefix:
         return batches
 
 
+def step_by_prefix(
+    graph: Step, prefix: Prefix, ids: NDArray[np.int32], state: State
+) -> tuple[NDArray[np.float32], State]:
+    """Add a word to each row's prefix: ids int32 [rows] to logits float32 [rows, V].
+
+    graph: runs prefixes, int32 [rows, length], with all of the state but `WORDS`. Rows whose
+    prefixes differ in length, once words are skipped, run one length after the other. Raises
+    `OptionError` for more words than the graph takes.
+    """
+    words = np.concatenate([state[WORDS], ids[:, None]], axis=1)
+    prefix.check_words(words.shape[1])
+    image = {name: array for name, array in state.items() if name != WORDS}
+    following = {**image, WORDS: words}
+    batches = prefix.batches(words)
+    if len(batches) == 1:
+        return graph(batches[0][1], image)[0], following
+    answers = [
+        graph(prefixes, {name: array[rows] for name, array in image.items()})[0]
+        for rows, prefixes in batches
+    ]
+    order = np.argsort(np.concatenate([rows for rows, _ in batches]))
+    return np.concatenate(answers)[order], following
+
+
 class PrefixBackend:
     """A `Backend` that says a word at a time, made of one whose step takes whole prefixes."""
 
@@ -124,24 +148,8 @@ class PrefixBackend:
         return {**self._graph.encode(image), WORDS: np.empty((1, 0), np.int32)}
 
     def step(self, ids: NDArray[np.int32], state: State) -> tuple[NDArray[np.float32], State]:
-        """Add a word to each row's prefix: ids int32 [rows] to logits float32 [rows, V].
-
-        Rows whose prefixes differ in length, once words are skipped, run one length after the
-        other. Raises `OptionError` for more words than the graph takes.
-        """
-        words = np.concatenate([state[WORDS], ids[:, None]], axis=1)
-        self._prefix.check_words(words.shape[1])
-        image = {name: array for name, array in state.items() if name != WORDS}
-        following = {**image, WORDS: words}
-        batches = self._prefix.batches(words)
-        if len(batches) == 1:
-            return self._graph.step(batches[0][1], image)[0], following
-        answers = [
-            self._graph.step(prefixes, {name: array[rows] for name, array in image.items()})[0]
-            for rows, prefixes in batches
-        ]
-        order = np.argsort(np.concatenate([rows for rows, _ in batches]))
-        return np.concatenate(answers)[order], following
+        """Add a word to each row's prefix; see `step_by_prefix`."""
+        return step_by_prefix(self._graph.step, self._prefix, ids, state)
 
     def close(self) -> None:
         """Free the interpreter."""

@@ -8,26 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from edgecap_export import Direction
+from edgecap_export import directions_of
 from edgecap_runtime.manifest import Prefix
 
 WORDS, EMBEDDING, UNITS, FEATURES, MAX_WORDS = 61, 16, 24, 256, 8
-
-
-def directions(layer) -> list[Direction]:
-    """The weights of a Keras LSTM, or of a Bidirectional one."""
-    both = isinstance(layer, keras.layers.Bidirectional)
-    layers = [layer.forward_layer, layer.backward_layer] if both else [layer]
-    return [
-        Direction(
-            kernel=one.cell.kernel,
-            recurrent_kernel=one.cell.recurrent_kernel,
-            bias=one.cell.bias,
-            reverse=place == 1,
-            recurrent_activation=one.cell.recurrent_activation.__name__,
-        )
-        for place, one in enumerate(layers)
-    ]
 
 
 class PrefixDecoder:
@@ -80,9 +64,9 @@ class Bidirectional(PrefixDecoder):
         return self.output(self.second(sequence, mask=mask))
 
     def next_word(self, ids, vectors, state, recurrence):
-        words = ops.concatenate(recurrence(vectors, directions(self.first)), axis=-1)
+        words = ops.concatenate(recurrence(vectors, directions_of(self.first)), axis=-1)
         sequence = words + ops.expand_dims(state["image"], 1)
-        forward, backward = recurrence(sequence, directions(self.second))
+        forward, backward = recurrence(sequence, directions_of(self.second))
         return self.output(ops.concatenate([forward[:, -1], backward[:, 0]], axis=-1))
 
 
@@ -104,5 +88,5 @@ class Padded(PrefixDecoder):
         return self.output((self.lstm(vectors) + image)[:, -1])
 
     def next_word(self, ids, vectors, state, recurrence):
-        (outputs,) = recurrence(vectors, directions(self.lstm))
+        (outputs,) = recurrence(vectors, directions_of(self.lstm))
         return self.output(outputs[:, -1] + state["image"])

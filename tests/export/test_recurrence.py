@@ -17,10 +17,8 @@ from edgecap_export.graph_view import Constant, GraphView, Node, step_parts
 from edgecap_export.loop import loop
 from edgecap_export.onnx_lstm import MARKS, marked, restore_lstms, unsign_lstms
 from edgecap_export.quiet import quiet
-from edgecap_export.recurrence import HARD_SIGMOIDS
+from edgecap_export.recurrence import HARD_SIGMOIDS, directions_of
 from edgecap_export.step_graph import freeze
-
-from .prefix_decoders import directions
 
 INPUTS, UNITS = 5, 7
 SHAPES = ((2, 6), (1, 1), (3, 4), (1, 9), (2, 6))
@@ -57,7 +55,7 @@ def sequence_of(rows: int, length: int) -> np.ndarray:
 
 def traced(recurrence, layer):
     def run(sequence):
-        forward, backward = recurrence(sequence, directions(layer))
+        forward, backward = recurrence(sequence, directions_of(layer))
         return {"backward": backward, "forward": forward}
 
     return tf.function(run, autograph=False)
@@ -72,7 +70,9 @@ def test_loop_equals_keras_in_tensorflow(gate):
     layer = layer_of(gate)
     for rows, length in SHAPES:
         sequence = sequence_of(rows, length)
-        for found, expected in zip(loop(sequence, directions(layer)), layer(sequence), strict=True):
+        for found, expected in zip(
+            loop(sequence, directions_of(layer)), layer(sequence), strict=True
+        ):
             np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

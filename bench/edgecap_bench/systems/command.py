@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgecap.console import ERRORS, load_keras, progress_bar, quiet_tensorflow
+from edgecap.console import ERRORS, load_keras, progress_bar, run_alone
 from edgecap.files import make_folder
-from edgecap_runtime.errors import EdgecapError
 
 if TYPE_CHECKING:
     from edgecap_bench.systems.survey import Outcome
@@ -101,12 +100,7 @@ def systems(
 
 def main() -> None:
     """Run the command alone; bad input ends with one sentence and exit status 2."""
-    quiet_tensorflow()
-    try:
-        systems.main(prog_name="systems.py")
-    except EdgecapError as problem:
-        click.echo(f"error: {problem}", err=True)
-        sys.exit(2)
+    run_alone(systems, "systems.py")
 
 
 def _command(
