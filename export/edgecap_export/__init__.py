@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edgecap_export.blocks import Block, encoder_blocks
+from edgecap_export.calibration import Calibration, choose_calibration
 from edgecap_export.errors import ExportError, ParityError
 from edgecap_export.exporting import ExportReport, export
 from edgecap_export.formats import format_suffixes, register_format
@@ -12,6 +14,8 @@ from edgecap_export.recurrence import Direction, Recurrence, directions_of
 from edgecap_export.source import CaptionerSource, PrefixDecoder, StepDecoder
 
 __all__ = [
+    "Block",
+    "Calibration",
     "CaptionerSource",
     "Direction",
     "ExportError",
@@ -24,7 +28,9 @@ __all__ = [
     "Recipe",
     "Recurrence",
     "StepDecoder",
+    "choose_calibration",
     "directions_of",
+    "encoder_blocks",
     "export",
     "format_suffixes",
     "recipe_named",

@@ -13,14 +13,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from edgecap_export.calibration import Calibration, take_samples
 from edgecap_export.errors import ParityError
-from edgecap_export.formats import Progress, silent, writer_for
+from edgecap_export.formats import FormatWriter, writer_for
 from edgecap_export.inspection import Inspection, check
 from edgecap_export.parity import Parity, References, Scorer, compare
+from edgecap_export.progress import Progress, silent
 from edgecap_export.prover import Prover
-from edgecap_export.recipes import Recipe, recipe_named
+from edgecap_export.recipes import Recipe, recipe_named, recipe_names
 from edgecap_export.source import CaptionerSource
-from edgecap_export.step_graph import build_graph
+from edgecap_export.step_graph import CaptionerGraph, build_graph
+from edgecap_export.treatments import TREATMENTS
 from edgecap_runtime.bundle import write_bundle
 from edgecap_runtime.errors import EdgecapError, OptionError
 from edgecap_runtime.manifest import Manifest, StateTensor
@@ -38,6 +41,7 @@ _TOOLS = (
     "onnxruntime",
 )
 _NAMED_DIFFERENCES = 3
+_PLAIN = recipe_named("float32")
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def export(
     references: References | None = None,
     scorer: Scorer | None = None,
     gate: bool = True,
+    calibration: Calibration | None = None,
     progress: Progress | None = None,
     prover: Prover | None = None,
 ) -> ExportReport:
@@ -94,6 +99,8 @@ def export(
         scorer: scores the file's captions beside Keras' ones; see `parity.Scorer`.
         gate: whether a file below the recipe's gate is refused; if not, it is written and its
             report says "failed".
+        calibration: photographs to calibrate on, from `choose_calibration`, for a recipe that takes
+            them (`Recipe.calibrated`).
         progress: told of progress (stage, done, total).
         prover: the Keras side of the comparison from `Prover(source, images)`, to be used for
             several exports; `images` is then left out.
@@ -123,6 +130,11 @@ def export(
             f"There are references for {len(references)} images but {count} images; give one list "
             "of references per image."
         )
+    if chosen.calibrated and calibration is None:
+        raise OptionError(
+            f"Recipe {chosen.name!r} is calibrated on photographs and none are given; give 100 to "
+            "300 that are like those it will caption."
+        )
     suffix = target.suffix.lower()
     with ExitStack() as stack:
         with _writing(target):
@@ -135,11 +147,15 @@ def export(
         folder = Path(stack.enter_context(beside))
         model_file, packed = folder / f"model{suffix}", folder / f"packed{suffix}"
         graph = build_graph(source, chosen, writer.recurrence)
+        _check_possible(writer, graph, chosen)
+        samples = None
+        if chosen.calibrated and calibration is not None:
+            samples = take_samples(source, build_graph(source, _PLAIN), calibration, tell)
         with _writing(target):
-            writer.write(graph, chosen, model_file, tell)
+            writer.write(graph, chosen, model_file, tell, samples)
         inspection = writer.inspect(model_file, graph.kind)
         check(inspection, chosen)
-        manifest = _manifest(source, chosen)
+        manifest = _manifest(source, chosen, inspection, calibration)
         write_bundle(model_file, manifest, packed)
         prover = prover or Prover(source, images, progress)
         parity = compare(packed, prover, chosen.gate, tell, scorer, references)
@@ -150,6 +166,24 @@ def export(
             os.replace(packed, target)
     size = target.stat().st_size
     return ExportReport(target, writer.name, chosen.name, size, inspection, parity)
+
+
+def _check_possible(writer: FormatWriter, graph: CaptionerGraph, recipe: Recipe) -> None:
+    """Raise `OptionError` for what the format can't have; the sentence names what it can."""
+    for part, reason in writer.lacks(graph, recipe).items():
+        treatment = recipe.treatment(part)
+        nearest = TREATMENTS[treatment].nearest or "float32"
+        raise OptionError(
+            f"{writer.name} can't have the {part} as {treatment!r}, which recipe {recipe.name!r} "
+            f"asks for: {reason}; the nearest that works is {nearest!r}, in "
+            f"{_with_treatment(part, nearest)}."
+        )
+
+
+def _with_treatment(part: str, treatment: str) -> str:
+    """Name the recipes that treat a part so."""
+    names = [name for name in recipe_names() if recipe_named(name).treatment(part) == treatment]
+    return f"recipe {' or '.join(names)}" if names else "a recipe of your own"
 
 
 @contextmanager
@@ -164,7 +198,15 @@ def _writing(target: Path) -> Iterator[None]:
         ) from problem
 
 
-def _manifest(source: CaptionerSource, recipe: Recipe) -> Manifest:
+def _manifest(
+    source: CaptionerSource,
+    recipe: Recipe,
+    inspection: Inspection,
+    calibration: Calibration | None,
+) -> Manifest:
+    made: dict[str, Any] = {"recipe": recipe.to_dict(), "weights": inspection.weight_bytes}
+    if recipe.calibrated and calibration is not None:
+        made["calibration"] = calibration.to_dict()
     tools = {}
     for name in _TOOLS:
         try:
@@ -185,7 +227,7 @@ def _manifest(source: CaptionerSource, recipe: Recipe) -> Manifest:
         ),
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),
         defaults=source.defaults,
-        source={**source.provenance, "tools": tools},
+        source={**source.provenance, "tools": tools, "quantization": made},
     )
 
 

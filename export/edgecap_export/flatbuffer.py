@@ -21,6 +21,7 @@ from edgecap_export.flatbuffer_view import TYPES, operator_name, signature
 __all__ = [
     "drop_row_signatures",
     "name_apart",
+    "operator_code",
     "put_first",
     "raise_versions",
     "read",
@@ -32,6 +33,7 @@ _ALIGNMENT = 16
 _PER_CHANNEL_DYNAMIC = 12
 _DYNAMIC = 3
 _DYNAMIC_ASYMMETRIC = 9
+_LAST_DEPRECATED_CODE = 127
 
 
 def read(data: bytes | bytearray) -> Any:
@@ -118,7 +120,7 @@ def drop_row_signatures(model: Any) -> None:
 
 
 def raise_versions(model: Any) -> None:
-    """Raise the version of FULLY_CONNECTED operators with int8 weights and float activations.
+    """Raise the version of FULLY_CONNECTED operators with integer weights and float activations.
 
     ai-edge-quantizer leaves the float operator's version. An interpreter that is too old for
     scales per channel (tflite-runtime 2.14) then answers zeros; with version 12 it refuses.
@@ -129,7 +131,8 @@ def raise_versions(model: Any) -> None:
                 continue
             code = model.operatorCodes[operator.opcodeIndex]
             activations, weights = (graph.tensors[place] for place in operator.inputs[:2])
-            if (TYPES[activations.type], TYPES[weights.type]) != ("float32", "int8"):
+            pair = TYPES[activations.type], TYPES[weights.type]
+            if pair not in (("float32", "int8"), ("float32", "int4")):
                 continue
             scales = weights.quantization.scale
             if scales is not None and len(scales) > 1:
@@ -138,12 +141,20 @@ def raise_versions(model: Any) -> None:
                 least = _DYNAMIC_ASYMMETRIC
             else:
                 least = _DYNAMIC
-            operator.opcodeIndex = _code_of_version(model, code, least)
+            operator.opcodeIndex = operator_code(model, code.builtinCode, max(least, code.version))
 
 
 def share_buffers(model: Any) -> None:
-    """Let tensors with the same data share it; the LSTM's kernel stands in both graphs."""
+    """Let tensors with the same data share it, and drop data that no tensor has.
+
+    The LSTM's kernel stands in both graphs.
+    """
     first: dict[bytes, int] = {}
+    used = {tensor.buffer for graph in model.subgraphs for tensor in graph.tensors}
+    used |= {item.buffer for item in model.metadata or ()}
+    for place, buffer in enumerate(model.buffers):
+        if place not in used:
+            buffer.data = None
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             data = model.buffers[tensor.buffer].data
@@ -156,19 +167,18 @@ def share_buffers(model: Any) -> None:
                 tensor.buffer = kept
 
 
-def _code_of_version(model: Any, code: Any, least: int) -> int:
-    """Give the place of an operator code like `code` of at least this version; add it if need be.
+def operator_code(model: Any, builtin: int, version: int) -> int:
+    """Give the place of an operator code of this version; add it if need be.
 
-    Float operators of the same kind keep the version that they had.
+    Operators of the same kind keep the version that they had.
     """
-    version = max(least, code.version)
     for place, other in enumerate(model.operatorCodes):
-        if (other.builtinCode, other.version) == (code.builtinCode, version):
+        if (other.builtinCode, other.version) == (builtin, version):
             return place
     model.operatorCodes.append(
         schema.OperatorCodeT(
-            deprecatedBuiltinCode=code.deprecatedBuiltinCode,
-            builtinCode=code.builtinCode,
+            deprecatedBuiltinCode=min(builtin, _LAST_DEPRECATED_CODE),
+            builtinCode=builtin,
             version=version,
         )
     )

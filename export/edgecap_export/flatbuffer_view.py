@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgecap_export.errors import ExportError
 from edgecap_export.graph_view import Constant, GraphView, Node
 
-__all__ = ["TYPES", "fully_connected", "operator_name", "operators", "signature", "view"]
+__all__ = ["TYPES", "operator_name", "operators", "results", "signature", "view"]
 
 _OPS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
 TYPES = {
@@ -47,14 +47,10 @@ def view(model: Any, signature_key: str) -> GraphView:
     return GraphView(nodes, constants, outputs)
 
 
-def fully_connected(model: Any, signature_key: str) -> dict[int, str]:
-    """Give, for each FULLY_CONNECTED operator of a view, its place there and its result's name."""
+def results(model: Any, signature_key: str) -> tuple[str, ...]:
+    """Give, for each node of a view, the name of its (first) result in the file."""
     index = signature(model, signature_key).subgraphIndex
-    return {
-        place: result
-        for place, (node, result) in enumerate(_walk(model, index, None, {}))
-        if node.op == "FULLY_CONNECTED"
-    }
+    return tuple(result for _, result in _walk(model, index, None, {}))
 
 
 def operators(model: Any, kind: str) -> tuple[list[str], list[str]]:

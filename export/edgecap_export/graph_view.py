@@ -13,6 +13,13 @@ __all__ = ["Constant", "GraphView", "Node", "encoder_parts", "step_parts"]
 
 # What runs over a sequence, as the formats call it.
 _RECURRENT = {"WHILE", "LSTM", "DynamicQuantizeLSTM"}
+# What makes float32 of a stored float16.
+_WIDENING = {"DEQUANTIZE", "Cast"}
+# What computes on images; after the last of these come features, of no place in the image.
+_SPATIAL = {
+    *("CONV_2D", "DEPTHWISE_CONV_2D", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D"),
+    *("Conv", "ReduceMean", "GlobalAveragePool", "AveragePool", "MaxPool"),
+}
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,15 @@ class GraphView:
 
 
 def encoder_parts(view: GraphView) -> tuple[str, ...]:
-    """Give each node's part: all of the `encode` graph is the encoder."""
-    return ("encoder",) * len(view.nodes)
+    """Give each node's part in the `encode` graph: encoder, or step for what makes the first state.
+
+    The encoder is what the last operator on an image depends on; in a graph without one, all is.
+    """
+    spatial = [name for node in view.nodes if node.op in _SPATIAL for name in node.outputs]
+    if not spatial:
+        return ("encoder",) * len(view.nodes)
+    encoder = _needed(view.nodes, spatial)
+    return tuple("encoder" if place in encoder else "step" for place in range(len(view.nodes)))
 
 
 def step_parts(view: GraphView) -> tuple[str, ...]:
@@ -75,13 +89,31 @@ def step_parts(view: GraphView) -> tuple[str, ...]:
         name for node in view.nodes if node.op in _RECURRENT for name in node.outputs if name
     ]
     states = _needed(view.nodes, carried + recurrent)
+    lookups = _lookups(view)
     parts = []
-    for place, node in enumerate(view.nodes):
-        if node.op.upper() == "GATHER" and node.inputs[0] in view.constants:
+    for place in range(len(view.nodes)):
+        if place in lookups:
             parts.append("embedding")
         else:
             parts.append("step" if place in states else "output")
     return tuple(parts)
+
+
+def _lookups(view: GraphView) -> set[int]:
+    """Give the places of what looks up rows of stored tables, and of what widens such a table."""
+    widened = {
+        node.outputs[0]: place
+        for place, node in enumerate(view.nodes)
+        if node.op in _WIDENING and node.inputs[0] in view.constants
+    }
+    places = set()
+    for place, node in enumerate(view.nodes):
+        if node.op.upper() != "GATHER":
+            continue
+        table = node.inputs[0]
+        if table in view.constants or table in widened:
+            places.update({place, widened.get(table, place)})
+    return places
 
 
 def _needed(nodes: Sequence[Node], names: Iterable[str]) -> set[int]:

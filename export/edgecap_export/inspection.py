@@ -8,7 +8,8 @@ from typing import Any
 
 from edgecap_export.errors import ExportError
 from edgecap_export.graph_view import GraphView, encoder_parts, step_parts
-from edgecap_export.recipes import PARTS, TREATMENTS, Recipe
+from edgecap_export.recipes import Recipe
+from edgecap_export.treatments import PARTS, TREATMENTS
 
 __all__ = ["Inspection", "check", "inspect_views"]
 
@@ -85,11 +86,13 @@ def check(inspection: Inspection, recipe: Recipe) -> None:
             "can't run; build the decoder's step from Keras cells and built-in operations."
         )
     for part in PARTS:
-        legal = TREATMENTS[recipe.treatment(part)].weight_types
+        treatment = TREATMENTS[recipe.treatment(part)]
+        kept = {"float32"} if part == "encoder" and recipe.keep_float else set()
         found = set(inspection.matrix_types[part])
-        if not found or not found <= legal:
+        if not found & (treatment.required | kept) or not found <= treatment.weight_types | kept:
+            legal = " or ".join(sorted(treatment.required))
             raise ExportError(
-                f"Recipe {recipe.name!r} makes the {part}'s weights {' or '.join(sorted(legal))} "
+                f"Recipe {recipe.name!r} makes the {part}'s weights {legal} "
                 f"but the written file holds {', '.join(sorted(found)) or 'none'}; "
                 "use another recipe for this decoder."
             )

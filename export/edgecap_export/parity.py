@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecap_export.formats import Progress
 from edgecap_export.pictures import Pictures
+from edgecap_export.progress import Progress
 from edgecap_export.prover import Prover
 from edgecap_export.recipes import Gate
 from edgecap_export.reference import log_softmax

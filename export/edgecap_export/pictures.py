@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecap_export.formats import Progress
+from edgecap_export.progress import Progress
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.preparation import Preparation, prepare
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgecap_export.formats import Progress, silent
 from edgecap_export.pictures import Pictures, generated_pictures, prepared_pictures
+from edgecap_export.progress import Progress, silent
 from edgecap_export.reference import PrefixModel, Reference, compute_reference
 from edgecap_export.source import CaptionerSource
 

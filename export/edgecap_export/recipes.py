@@ -1,44 +1,24 @@
-"""Recipes: what becomes of the weights of each part of a captioner, as named data."""
+"""Recipes: what becomes of the weights and activations of each part, as named data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from edgecap_export.treatments import PARTS, TREATMENTS
 from edgecap_runtime.errors import OptionError
 
 __all__ = [
-    "PARTS",
-    "TREATMENTS",
+    "RANGES",
     "Gate",
     "Recipe",
-    "Treatment",
     "recipe_named",
     "recipe_names",
     "register_recipe",
 ]
 
-PARTS = ("encoder", "embedding", "step", "output")
-"""Encoder (the whole `encode` graph, first state too), word vectors, recurrent step, logits."""
-
-
-@dataclass(frozen=True)
-class Treatment:
-    """What can become of a part's weights, and how the written file shows that it did."""
-
-    parts: tuple[str, ...]
-    """The parts that can be treated so."""
-    weight_types: frozenset[str]
-    """Types that the part's matrices may have in the file; all must have one of them."""
-
-
-TREATMENTS: Mapping[str, Treatment] = {
-    "float32": Treatment(PARTS, frozenset({"float32"})),
-    # One float scale per word; looked up, cast and multiplied, so no interpreter needs to know.
-    "int8-rows": Treatment(("embedding",), frozenset({"int8"})),
-    # int8 weights with a scale per output channel; activations are quantized as they come.
-    "dynamic-int8": Treatment(("step", "output"), frozenset({"int8", "uint8"})),
-}
+RANGES = ("min-max", "moving-average", "percentile")
+"""How the range of an activation is taken from what it was over the calibration images."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +44,19 @@ class Recipe:
     gate: Gate
     """What a file made by it must reach."""
     encoder: str = "float32"
-    """Treatment of the encoder, the first state included."""
+    """Treatment of the encoder, image to features."""
     embedding: str = "float32"
     """Treatment of the word vectors."""
     step: str = "float32"
-    """Treatment of the recurrent step's matrices."""
+    """Treatment of the recurrent step's matrices, those that make the first state included."""
     output: str = "float32"
     """Treatment of the matrices between the decoder's state and the logits."""
+    keep_float: tuple[str, ...] = ()
+    """Blocks of the encoder whose weights and activations stay float32 (see `blocks`)."""
+    ranges: str = "min-max"
+    """How ranges of activations are calibrated, one of `RANGES`."""
+    bias_correction: bool = True
+    """Whether the mean of what rounding the weights changes is taken from each bias."""
 
     def __post_init__(self) -> None:
         for part in PARTS:
@@ -80,14 +66,32 @@ class Recipe:
                     f"Recipe {self.name!r} treats the {part} by {self.treatment(part)!r}; "
                     f"choose among {', '.join(legal)}."
                 )
+        if self.ranges not in RANGES:
+            raise OptionError(
+                f"Recipe {self.name!r} takes ranges by {self.ranges!r}; choose among "
+                f"{', '.join(RANGES)}."
+            )
 
     def treatment(self, part: str) -> str:
         """Give the treatment of one of `PARTS`."""
         return str(getattr(self, part))
 
-    def parts_treated(self, treatment: str) -> frozenset[str]:
-        """Give the parts that are treated so."""
-        return frozenset(part for part in PARTS if self.treatment(part) == treatment)
+    def parts_treated(self, *treatments: str) -> frozenset[str]:
+        """Give the parts that are treated by one of these."""
+        return frozenset(part for part in PARTS if self.treatment(part) in treatments)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it takes photographs to make a file by it."""
+        return any(TREATMENTS[self.treatment(part)].calibrated for part in PARTS)
+
+    def changed(self, **fields: Any) -> Recipe:
+        """Give a copy with other values in some fields, checked as a new one is."""
+        return replace(self, **fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as what JSON can hold."""
+        return {**asdict(self), "keep_float": list(self.keep_float)}
 
 
 _RECIPES: dict[str, Recipe] = {}
@@ -113,20 +117,79 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(_RECIPES)
 
 
-register_recipe(
+_INT8 = Gate(identical=0.9, log_probability=0.1, quantile=0.99)
+# An int8 encoder sees another picture, a little: its words may differ, its scores may not.
+_INT8_ENCODER = Gate(identical=0.5, log_probability=1.0, quantile=0.99)
+_COARSE = Gate(identical=0.2, log_probability=3.0, quantile=0.99)
+_INT8_DECODER = {"embedding": "int8-rows", "step": "dynamic-int8", "output": "dynamic-int8"}
+_INT4_DECODER = {"embedding": "int4-rows", "step": "dynamic-int4", "output": "dynamic-int4"}
+
+for _recipe in (
     Recipe(
-        name="float32",
-        description="all weights as they were trained",
-        gate=Gate(identical=0.999, log_probability=1e-3, quantile=1.0),
-    )
-)
-register_recipe(
+        "float32",
+        "all weights as they were trained",
+        Gate(identical=0.999, log_probability=1e-3, quantile=1.0),
+    ),
     Recipe(
-        name="dynamic-int8",
-        description="decoder in int8, its activations quantized as they come; float encoder",
-        gate=Gate(identical=0.9, log_probability=0.1, quantile=0.99),
+        "float16",
+        "all weights in float16, arithmetic in float32",
+        Gate(identical=0.95, log_probability=0.05, quantile=0.99),
+        encoder="float16",
+        embedding="float16",
+        step="float16",
+        output="float16",
+    ),
+    Recipe(
+        "dynamic-int8",
+        "decoder in int8, its activations quantized as they come; float encoder",
+        _INT8,
+        **_INT8_DECODER,
+    ),
+    Recipe(
+        "static-int8",
+        "encoder in int8 in calibrated ranges; decoder as in dynamic-int8",
+        _INT8_ENCODER,
+        encoder="static-int8",
+        **_INT8_DECODER,
+    ),
+    Recipe(
+        "int16x8",
+        "encoder with int8 weights and int16 activations; decoder as in dynamic-int8",
+        _INT8_ENCODER,
+        encoder="static-int16x8",
+        **_INT8_DECODER,
+    ),
+    Recipe(
+        "small",
+        "encoder as in static-int8; decoder and word vectors in int4",
+        _COARSE,
+        encoder="static-int8",
+        **_INT4_DECODER,
+    ),
+    Recipe(
+        "weight-int4",
+        "decoder, word vectors and the encoder's one-pixel convolutions in int4, the rest int8",
+        _COARSE,
+        encoder="static-int4",
+        **_INT4_DECODER,
+    ),
+    Recipe(
+        "compat",
+        "static-int8 as tflite-runtime 2.14 and old Android libraries run it",
+        _INT8_ENCODER,
+        encoder="static-int8",
         embedding="int8-rows",
-        step="dynamic-int8",
+        step="dynamic-int8-tensor",
+        output="dynamic-int8-tensor",
+    ),
+    Recipe(
+        "static-step",
+        "static-int8 with the recurrent step in calibrated ranges too: it costs words",
+        _COARSE,
+        encoder="static-int8",
+        embedding="int8-rows",
+        step="static-int8",
         output="dynamic-int8",
-    )
-)
+    ),
+):
+    register_recipe(_recipe)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecap_export.formats import Progress
+from edgecap_export.progress import Progress
 from edgecap_export.source import CaptionerSource
 from edgecap_runtime.options import DecodingOptions
 from edgecap_runtime.vocabulary import Vocabulary

@@ -16,15 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecap_export.blocks import Block, check_block_names, encoder_blocks
 from edgecap_export.errors import ExportError
 from edgecap_export.loop import loop
 from edgecap_export.recipes import Recipe
 from edgecap_export.recurrence import Recurrence
+from edgecap_export.rounding import best_scales
 from edgecap_export.source import CaptionerSource
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.kinds import KINDS
 
-__all__ = ["CaptionerGraph", "build_graph", "freeze", "quantize_rows"]
+__all__ = ["CaptionerGraph", "build_graph", "freeze", "pack_int4_rows", "quantize_rows"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class CaptionerGraph:
     """State names, without the prefix, and their widths."""
     vocabulary_size: int
     """V, the width of the logits."""
+    blocks: tuple[Block, ...]
+    """The encoder's blocks, first one first."""
 
     def encode_specs(self, images: int | None) -> list[Any]:
         """Give the `tf.TensorSpec` of the image."""
@@ -110,7 +114,9 @@ def build_graph(
         image_shape=(preparation.height, preparation.width, 3),
         state=state,
         vocabulary_size=len(source.vocabulary),
+        blocks=encoder_blocks(source.encoder),
     )
+    check_block_names(recipe.keep_float, graph.blocks)
     _check_shapes(graph)
     return graph
 
@@ -164,11 +170,18 @@ def freeze(function: Any, specs: list[Any]) -> Any:
 
 
 def _look_up(table: Any, treatment: str) -> Callable[[Any], Any]:
+    return _LOOK_UPS[treatment](np.asarray(table, np.float32))
+
+
+def _float32_rows(table: NDArray[np.float32]) -> Callable[[Any], Any]:
     import tensorflow as tf
 
-    table = np.asarray(table, np.float32)
-    if treatment == "float32":
-        return lambda ids: tf.gather(tf.constant(table), ids)
+    return lambda ids: tf.gather(tf.constant(table), ids)
+
+
+def _int8_rows(table: NDArray[np.float32]) -> Callable[[Any], Any]:
+    import tensorflow as tf
+
     rows, scales = quantize_rows(table)
 
     def look_up(ids: Any) -> Any:
@@ -176,6 +189,49 @@ def _look_up(table: Any, treatment: str) -> Callable[[Any], Any]:
         return whole * tf.gather(tf.constant(scales), ids)
 
     return look_up
+
+
+def _int4_rows(table: NDArray[np.float32]) -> Callable[[Any], Any]:
+    """Look up rows of two values in a byte: those of the first half, and 16 times the others."""
+    import tensorflow as tf
+
+    width = table.shape[1]
+    packed, scales = pack_int4_rows(table)
+
+    def look_up(ids: Any) -> Any:
+        both = tf.cast(tf.gather(tf.constant(packed), ids), tf.float32)
+        # In floats, which all interpreters have, and exact for what a byte holds.
+        second = tf.floor(both * (1 / 16))
+        first = both - second * 16
+        whole = tf.concat([first, second], axis=-1)[..., :width] - 8
+        return whole * tf.gather(tf.constant(scales), ids)
+
+    return look_up
+
+
+_LOOK_UPS = {
+    "float32": _float32_rows,
+    # Halved in the written file, by each format in its way.
+    "float16": _float32_rows,
+    "int8-rows": _int8_rows,
+    "int4-rows": _int4_rows,
+}
+
+
+def pack_int4_rows(
+    table: NDArray[np.float32],
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Quantize [V, E] to integers -7..7 with a scale per row, [V, 1], two packed in a byte.
+
+    Byte k of a row holds value k in its low half and value k + ceil(E / 2) in its high half, each
+    with 8 added: [V, ceil(E / 2)].
+    """
+    scales = best_scales(table.astype(np.float64), np.ones(table.shape[1]), 7)[:, None]
+    whole = (np.clip(np.rint(table / scales), -7, 7) + 8).astype(np.uint8)
+    if whole.shape[1] % 2:
+        whole = np.pad(whole, ((0, 0), (0, 1)), constant_values=8)
+    half = whole.shape[1] // 2
+    return whole[:, :half] | whole[:, half:] << 4, scales.astype(np.float32)
 
 
 def _check_shapes(graph: CaptionerGraph) -> None:

@@ -353,10 +353,10 @@ def test_learning_whole_captions_follows_learning_words(
         settings=(
             *settings,
             *sizes,
-            "training.epochs=3",
+            "training.epochs=12",
             "training.reward_epochs=5",
-            "training.patience=9",
-            "training.reward_rate=0.01",
+            "training.patience=20",
+            "training.reward_rate=0.003",
         ),
         minimum_count=1,
     )
@@ -364,10 +364,10 @@ def test_learning_whole_captions_follows_learning_words(
     trainer = session.trainer(tmp_path / "run")
     trainer.run()
     history = trainer.history
-    assert [epoch.phase for epoch in history] == ["words"] * 3 + ["captions"] * 5
+    assert [epoch.phase for epoch in history] == ["words"] * 12 + ["captions"] * 5
     assert history[-1].reward is not None
-    assert history[3].reward is not None
-    assert history[-1].reward > history[3].reward
+    assert history[12].reward is not None
+    assert history[-1].reward > history[12].reward
     assert history[-1].loss is None
     # The best epoch's weights are in memory and on disk.
     scores = session.finish(tmp_path / "run", trainer)

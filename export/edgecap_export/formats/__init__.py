@@ -5,25 +5,20 @@ A format is added by one module with a `FormatWriter` and one `register_format`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from edgecap_export.calibration import Samples
 from edgecap_export.inspection import Inspection
+from edgecap_export.progress import Progress
 from edgecap_export.recipes import Recipe
 from edgecap_export.recurrence import Recurrence
 from edgecap_export.step_graph import CaptionerGraph
 from edgecap_runtime.errors import MissingExtraError, OptionError
 
-__all__ = ["FormatWriter", "Progress", "format_suffixes", "register_format", "silent", "writer_for"]
-
-Progress = Callable[[str, int, int], None]
-"""Told of progress: stage ("convert", "quantize", ...), steps done, steps in all."""
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Tell nobody of progress."""
+__all__ = ["FormatWriter", "format_suffixes", "register_format", "writer_for"]
 
 
 class FormatWriter(Protocol):
@@ -37,8 +32,22 @@ class FormatWriter(Protocol):
         """How LSTMs run over a sequence, as operations that this writer knows again."""
         ...
 
-    def write(self, graph: CaptionerGraph, recipe: Recipe, path: Path, progress: Progress) -> None:
-        """Write the model, without a manifest; raises `ExportError` where that can't be."""
+    def lacks(self, graph: CaptionerGraph, recipe: Recipe) -> Mapping[str, str]:
+        """Say for which parts the recipe asks what can't be had for this captioner, and why."""
+        ...
+
+    def write(
+        self,
+        graph: CaptionerGraph,
+        recipe: Recipe,
+        path: Path,
+        progress: Progress,
+        samples: Samples | None,
+    ) -> None:
+        """Write the model, without a manifest; raises `ExportError` where that can't be.
+
+        samples: what the graphs are given in use, for a recipe that is calibrated.
+        """
         ...
 
     def inspect(self, path: Path, kind: str) -> Inspection:

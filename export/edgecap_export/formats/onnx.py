@@ -7,6 +7,7 @@ doesn't read have no rows.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ import onnx
 import tf2onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from edgecap_export import onnx_merge, onnx_view
+from edgecap_export import onnx_merge, onnx_quantization, onnx_view
+from edgecap_export.calibration import Samples
 from edgecap_export.errors import ExportError
-from edgecap_export.formats import Progress
 from edgecap_export.graph_view import step_parts
 from edgecap_export.inspection import Inspection, inspect_views
 from edgecap_export.onnx_lstm import MARKS, marked, restore_lstms, unsign_lstms
 from edgecap_export.onnx_zero_state import fold_zero_states
+from edgecap_export.progress import Progress
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph
@@ -39,7 +41,18 @@ class OnnxWriter:
     name = "ONNX"
     recurrence = staticmethod(marked)
 
-    def write(self, graph: CaptionerGraph, recipe: Recipe, path: Path, progress: Progress) -> None:
+    def lacks(self, graph: CaptionerGraph, recipe: Recipe) -> Mapping[str, str]:
+        """Say for which parts the recipe asks what this format can't have, and why."""
+        return onnx_quantization.lacks(graph, recipe)
+
+    def write(
+        self,
+        graph: CaptionerGraph,
+        recipe: Recipe,
+        path: Path,
+        progress: Progress,
+        samples: Samples | None,
+    ) -> None:
         """Convert both functions, quantize what the recipe says, merge and write."""
         progress("convert", 0, 2)
         encode = _convert(graph.encode, graph.encode_specs(images=None))

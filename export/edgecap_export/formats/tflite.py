@@ -5,25 +5,23 @@ The step's signature is named by the decoder's kind.
 
 from __future__ import annotations
 
-import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
-from ai_edge_quantizer import qtyping
-from ai_edge_quantizer.quantizer import Quantizer
-from ai_edge_quantizer.recipe_manager import RecipeManager
 
 from edgecap_export import flatbuffer, flatbuffer_view
+from edgecap_export.calibration import Samples
 from edgecap_export.errors import ExportError
-from edgecap_export.formats import Progress
-from edgecap_export.graph_view import step_parts
 from edgecap_export.inspection import Inspection, inspect_views
 from edgecap_export.loop import loop
+from edgecap_export.progress import Progress
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph, freeze
+from edgecap_export.tflite_quantization import TREATED, quantize
+from edgecap_export.treatments import PARTS
 from edgecap_runtime.errors import first_line
 
 __all__ = ["TFLiteWriter"]
@@ -35,17 +33,30 @@ class TFLiteWriter:
     name = "TFLite"
     recurrence = staticmethod(loop)
 
-    def write(self, graph: CaptionerGraph, recipe: Recipe, path: Path, progress: Progress) -> None:
+    def lacks(self, graph: CaptionerGraph, recipe: Recipe) -> Mapping[str, str]:
+        """Say for which parts the recipe asks what this format can't have, and why."""
+        return {
+            part: "LiteRT runs no such operators"
+            for part in PARTS
+            if recipe.treatment(part) not in TREATED
+        }
+
+    def write(
+        self,
+        graph: CaptionerGraph,
+        recipe: Recipe,
+        path: Path,
+        progress: Progress,
+        samples: Samples | None,
+    ) -> None:
         """Convert, quantize what the recipe says, put the file right and write it."""
         progress("convert", 0, 1)
         model = flatbuffer.read(_convert(graph))
         flatbuffer.name_apart(model)
         progress("convert", 1, 1)
-        dynamic = recipe.parts_treated("dynamic-int8")
-        if dynamic:
-            progress("quantize", 0, 1)
-            model = _quantize(model, graph.kind, dynamic)
-            progress("quantize", 1, 1)
+        progress("quantize", 0, 1)
+        model = quantize(model, graph, recipe, samples)
+        progress("quantize", 1, 1)
         flatbuffer.raise_versions(model)
         flatbuffer.put_first(model, graph.kind)
         flatbuffer.drop_row_signatures(model)
@@ -78,25 +89,3 @@ def _convert(graph: CaptionerGraph) -> bytes:
                 f"TensorFlow can't convert this captioner to built-in operators "
                 f"({first_line(problem)}); build the decoder's step from Keras cells."
             ) from problem
-
-
-def _quantize(model: Any, kind: str, parts: frozenset[str]) -> Any:
-    """Give the model with the step's FULLY_CONNECTED weights of these parts in int8.
-
-    Those inside a loop too: ai-edge-quantizer looks into all graphs of a file.
-    """
-    recipe = RecipeManager()
-    part_of = step_parts(flatbuffer_view.view(model, kind))
-    for place, result in flatbuffer_view.fully_connected(model, kind).items():
-        if part_of[place] in parts:
-            recipe.add_dynamic_config(
-                # The quantizer's name for an operator is that of its results, a semicolon each.
-                regex=f"^{re.escape(result)};?$",
-                operation_name=qtyping.TFLOperationName.FULLY_CONNECTED,
-                num_bits=8,
-                granularity=qtyping.QuantGranularity.CHANNELWISE,
-            )
-    with quiet():
-        quantizer = Quantizer(flatbuffer.write(model), recipe.get_quantization_recipe())
-        quantized = quantizer.quantize(enable_progress_bar=False, enable_progress_report=False)
-    return flatbuffer.read(quantized.quantized_model)

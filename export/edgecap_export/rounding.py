@@ -1,0 +1,135 @@
+"""Rounding weights to a grid so that a layer's answers change least on what it is really given.
+
+Arrays here are matrices [outputs, inputs]; layers without one are brought into that form first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Moments", "best_scales", "round_by_moments", "rounding_shift", "sample_patches"]
+
+Floats = NDArray[np.float64]
+
+_DAMPING = 0.01
+_BLOCK = 128
+_SHRINKING = np.linspace(0.5, 1.0, 26)
+
+
+@dataclass
+class Moments:
+    """First and second moments of what a layer is given, gathered picture by picture."""
+
+    count: int = 0
+    """How many vectors."""
+    total: Floats | float = 0.0
+    """Their sum, [inputs]."""
+    products: Floats | float = 0.0
+    """Sum of their outer products, [inputs, inputs]; stays 0 where only the mean is wanted."""
+
+    def add(self, vectors: NDArray[np.float32], *, second: bool) -> None:
+        """Add vectors, [n, inputs]."""
+        self.count += len(vectors)
+        self.total = self.total + vectors.sum(axis=0, dtype=np.float64)
+        if second:
+            # float32 products of a few hundred vectors, summed up in float64.
+            self.products = self.products + (vectors.T @ vectors).astype(np.float64)
+
+    @property
+    def mean(self) -> Floats:
+        """The mean vector, [inputs]."""
+        return np.asarray(self.total / self.count)
+
+    def second(self, *, centred: bool) -> Floats:
+        """Second moments, [inputs, inputs], about the mean or about 0."""
+        about_zero = np.asarray(self.products / self.count)
+        return about_zero - np.outer(self.mean, self.mean) if centred else about_zero
+
+
+def sample_patches(
+    image: NDArray[np.float32],
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    same: bool,
+    random: np.random.Generator,
+    count: int,
+) -> NDArray[np.float32]:
+    """Give some of what a convolution reads at its places, [n, height, width, channels].
+
+    image: [H, W, channels]; kernel and stride: height, width; same: whether the edges are padded
+    with zeros as TensorFlow's "SAME" does.
+    """
+    if same:
+        margins = []
+        for size, wide, step in zip(image.shape, kernel, stride, strict=False):
+            missing = max((-(-size // step) - 1) * step + wide - size, 0)
+            margins.append((missing // 2, missing - missing // 2))
+        image = np.pad(image, (*margins, (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(image, kernel, (0, 1))
+    windows = windows[:: stride[0], :: stride[1]]
+    rows, columns = windows.shape[:2]
+    places = random.choice(rows * columns, min(count, rows * columns), replace=False)
+    return np.ascontiguousarray(
+        windows[places // columns, places % columns].transpose(0, 2, 3, 1), np.float32
+    )
+
+
+def best_scales(weights: Floats, importance: Floats, largest: int) -> Floats:
+    """Give a scale per output, [outputs], that clips where that loses least.
+
+    importance: [inputs], how much an error in each input's weight counts (mean square of the
+    input); largest: the largest integer of the grid, whose smallest is its negative.
+    """
+    full = np.abs(weights).max(axis=1) / largest
+    full[full == 0] = 1
+    best = full.copy()
+    least = np.full(len(weights), np.inf)
+    for share in _SHRINKING:
+        scales = (full * share)[:, None]
+        rounded = np.clip(np.rint(weights / scales), -largest, largest) * scales
+        lost = np.square(rounded - weights) @ importance
+        better = lost < least
+        least[better], best[better] = lost[better], scales[better, 0]
+    return best
+
+
+def round_by_moments(weights: Floats, second: Floats, scales: Floats, largest: int) -> Floats:
+    """Round to integers in [-largest, largest], [outputs, inputs].
+
+    Input by input, what rounding changes is made up for in the weights not yet rounded, as far as
+    inputs go together (GPTQ, Frantar et al. 2023, https://arxiv.org/abs/2210.17323).
+
+    second: second moments of the inputs, [inputs, inputs]; scales: [outputs].
+    """
+    left = weights.copy()
+    inputs = left.shape[1]
+    hessian = second.copy()
+    diagonal = np.arange(inputs)
+    strength = hessian[diagonal, diagonal]
+    hessian[diagonal, diagonal] += _DAMPING * strength.mean() + 1e-12
+    # The upper Cholesky factor of the inverse holds what each step needs.
+    factor = np.linalg.cholesky(np.linalg.inv(hessian)).T
+    integers = np.empty_like(left)
+    for first in range(0, inputs, _BLOCK):
+        last = min(first + _BLOCK, inputs)
+        errors = np.empty((len(left), last - first))
+        for place in range(first, last):
+            column = np.clip(np.rint(left[:, place] / scales), -largest, largest)
+            integers[:, place] = column
+            error = (left[:, place] - column * scales) / factor[place, place]
+            left[:, place:last] -= np.outer(error, factor[place, place:last])
+            errors[:, place - first] = error
+        left[:, last:] -= errors @ factor[first:last, last:]
+    return integers
+
+
+def rounding_shift(weights: Floats, rounded: Floats, mean: Floats) -> Floats:
+    """Give how far rounding moves the mean of each output, [outputs].
+
+    Taken from the bias it is made good (Nagel et al. 2019, https://arxiv.org/abs/1906.04721,
+    section 4.2, with means that were measured).
+    """
+    return np.asarray((rounded - weights) @ mean)
