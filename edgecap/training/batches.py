@@ -77,6 +77,10 @@ class Batches:
         """Give the caption of each row of a batch, counted over all images in turn."""
         raise NotImplementedError
 
+    def words_in(self, index: int) -> float:
+        """Give the words of a batch, by which what is summed over it is divided."""
+        raise NotImplementedError
+
     def _shuffled(self, dice: np.random.Generator) -> list[np.ndarray]:
         """Give what each batch of the epoch consists of."""
         raise NotImplementedError
@@ -104,6 +108,10 @@ class CaptionBatches(Batches):
     def captions_in(self, index: int) -> np.ndarray:
         """Give the caption of each row."""
         return self._batches[index]
+
+    def words_in(self, index: int) -> float:
+        """Give how many words are learned."""
+        return float(self.lengths[self._batches[index]].sum())
 
     def _shuffled(self, dice: np.random.Generator) -> list[np.ndarray]:
         batch, pool = self.options.batch, self.options.pool * self.options.batch
@@ -136,6 +144,14 @@ class PrefixBatches(Batches):
     def captions_in(self, index: int) -> np.ndarray:
         """Give the caption of each row."""
         return self._batches[index][:, 0]
+
+    def words_in(self, index: int) -> float:
+        """Give those of a full batch, whatever this one holds.
+
+        Few sampled captions are long. A batch of their last words would else turn the decoder as
+        far as one of five hundred first words: it forgot how to caption within two epochs.
+        """
+        return float(self.options.prefix_batch)
 
     def _shuffled(self, dice: np.random.Generator) -> list[np.ndarray]:
         """Give for each batch int [rows, 2]: the caption, and the length of its prefix."""

@@ -119,7 +119,7 @@ def _weighed(batches: Any, advantages: np.ndarray) -> Iterator[tuple[Any, np.nda
     for place in range(len(batches)):
         inputs, targets, weights = batches[place]
         advantage = advantages[batches.captions_in(place)][:, None]
-        yield inputs, targets, weights * advantage / weights.sum()
+        yield inputs, targets, weights * advantage / batches.words_in(place)
 
 
 def hold_statistics(decoder: Any) -> None:

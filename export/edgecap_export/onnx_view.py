@@ -17,10 +17,10 @@ _FORBIDDEN = {"Loop", "Scan", "LSTM", "GRU", "RNN"}
 _STANDARD_DOMAINS = ("", "ai.onnx")
 # ONNX Runtime's own operator is the only LSTM with weights in int8.
 _MEANT = {
-    "step": frozenset(),
-    "prefix": frozenset({"LSTM", "com.microsoft.DynamicQuantizeLSTM"}),
+    "step": frozenset({"com.microsoft.MatMulNBits"}),
+    "prefix": frozenset({"LSTM", "com.microsoft.DynamicQuantizeLSTM", "com.microsoft.MatMulNBits"}),
 }
-"""Operators that only a kind of decoder is made with."""
+"""Operators out of the common that a kind of decoder is made with."""
 
 
 def view(model: Any, branch: str) -> GraphView:

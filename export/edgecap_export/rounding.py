@@ -102,10 +102,12 @@ def round_by_moments(weights: Floats, second: Floats, scales: Floats, largest: i
     Input by input, what rounding changes is made up for in the weights not yet rounded, as far as
     inputs go together (GPTQ, Frantar et al. 2023, https://arxiv.org/abs/2210.17323).
 
-    second: second moments of the inputs, [inputs, inputs]; scales: [outputs].
+    second: second moments of the inputs, [inputs, inputs]; scales: [outputs], or one for each
+    weight, [outputs, inputs].
     """
     left = weights.copy()
     inputs = left.shape[1]
+    steps = np.broadcast_to(scales if scales.ndim == 2 else scales[:, None], left.shape)
     hessian = second.copy()
     diagonal = np.arange(inputs)
     strength = hessian[diagonal, diagonal]
@@ -117,9 +119,10 @@ def round_by_moments(weights: Floats, second: Floats, scales: Floats, largest: i
         last = min(first + _BLOCK, inputs)
         errors = np.empty((len(left), last - first))
         for place in range(first, last):
-            column = np.clip(np.rint(left[:, place] / scales), -largest, largest)
+            step = steps[:, place]
+            column = np.clip(np.rint(left[:, place] / step), -largest, largest)
             integers[:, place] = column
-            error = (left[:, place] - column * scales) / factor[place, place]
+            error = (left[:, place] - column * step) / factor[place, place]
             left[:, place:last] -= np.outer(error, factor[place, place:last])
             errors[:, place - first] = error
         left[:, last:] -= errors @ factor[first:last, last:]

@@ -24,6 +24,9 @@ from edgecap_runtime.vocabulary import Vocabulary
 __all__ = ["adapted_weights", "small_settings", "teach"]
 
 _EPOCHS = 150
+_SEEDS = (0, 1, 2)
+"""Tried one after the other: by heart is luck too, where an encoder has random weights."""
+
 _SETTINGS = (
     f"training.epochs={_EPOCHS}",
     f"training.patience={_EPOCHS}",
@@ -36,6 +39,7 @@ _SETTINGS = (
     "training.drop_after=12,24",
     "training.average=0.9",
     "training.mirrored=false",
+    "training.reward_epochs=0",
     "decoder.dropout=0",
 )
 """To learn by heart: every prefix of a caption, and nothing dropped or mirrored."""
@@ -83,11 +87,42 @@ def teach(
     Raises:
         EdgecapError: a setting is none, the weights don't fit, or it didn't learn them all.
     """
+    reached = 0.0
+    for seed in _SEEDS:
+        learned = _teach_once(
+            encoder,
+            decoder,
+            (*_SETTINGS, *settings, f"training.seed={seed}"),
+            weights=weights,
+            data=data,
+            folder=folder,
+            vocabulary=vocabulary,
+        )
+        if not isinstance(learned, float):
+            return learned
+        reached = max(reached, learned)
+    raise EdgecapError(
+        f"after {_EPOCHS} epochs it doesn't say the captions it was taught, by any of "
+        f"{len(_SEEDS)} seeds (corpus BLEU-4 {reached:.1f} where 100 is all of them)"
+    )
+
+
+def _teach_once(
+    encoder: str,
+    decoder: str,
+    settings: Sequence[str],
+    *,
+    weights: Path,
+    data: Path,
+    folder: Path,
+    vocabulary: Vocabulary | None,
+) -> tuple[TrainedCaptioner, int] | float:
+    """Train once; gives the captioner and its epochs, or how far it came (corpus BLEU-4)."""
     session = TrainingSession.open(
         data,
         encoder=encoder,
         decoder=decoder,
-        settings=(*_SETTINGS, *settings),
+        settings=settings,
         minimum_count=1,
         provenance={"licence": "a test, trained on the sample photographs"},
     )
@@ -110,10 +145,7 @@ def teach(
         # The average of the weights is what was scored.
         load_weights(captioner.decoder, run / "decoder.weights.h5")
         return captioner, len(trainer.history)
-    raise EdgecapError(
-        f"after {_EPOCHS} epochs it doesn't say the captions it was taught (corpus BLEU-4 "
-        f"{trainer.best().bleu[-1]:.1f} where 100 is all of them)"
-    )
+    return float(trainer.best().bleu[-1])
 
 
 def _settle(norm: Any, features: np.ndarray) -> None:

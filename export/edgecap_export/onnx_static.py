@@ -1,0 +1,239 @@
+"""An encoder in int8 with calibrated ranges, as ONNX: convolutions between QuantizeLinear and
+DequantizeLinear, which ONNX Runtime fuses.
+
+Activations and weights are signed, which ARM's kernels like best and x86's run as fast as any
+(MobileNet 1.0 on 2 threads: 6.9 ms signed, 6.8 with unsigned activations, 16.1 with unsigned
+weights, 14.7 in float).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from edgecap_export import onnx_view
+from edgecap_export.blocks import Block, BlockFinder
+from edgecap_export.graph_view import encoder_parts
+from edgecap_export.onnx_layers import (
+    Convolution,
+    convolutions,
+    initializers,
+    replace_tensor,
+    watch,
+)
+from edgecap_export.quiet import quiet
+from edgecap_export.ranges import RangeTally
+from edgecap_export.recipes import Recipe
+from edgecap_export.rounding import Moments
+
+__all__ = ["quantize_encoder"]
+
+# Left in float: they only hand numbers on, or scale pixels before the first convolution.
+_CONVOLUTION = "Conv"
+_OPSET_DOMAINS = ("", "com.microsoft")
+
+
+def quantize_encoder(
+    encode: Any, blocks: tuple[Block, ...], recipe: Recipe, pixels: NDArray[np.uint8]
+) -> Any:
+    """Give the `encode` model with its encoder in int8; what makes the first state stays float.
+
+    pixels: uint8 [images, H, W, 3] to calibrate on.
+    """
+    encoder, rest = _taken_apart(encode)
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        given, prepared, made = (Path(folder) / f"{name}.onnx" for name in ("a", "b", "c"))
+        onnx.save(encoder, given)
+        # Batch normalisation and scales become part of the convolutions.
+        quant_pre_process(given, prepared, skip_symbolic_shape=True)
+        whole = onnx.load(prepared)
+        names = _quantized_nodes(whole.graph, blocks, recipe)
+        ranges, means = _observed(whole, names, recipe, pixels)
+        quantize_static(
+            prepared,
+            made,
+            _OneImage(pixels),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            nodes_to_quantize=names,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={
+                "TensorQuantOverrides": {
+                    name: [{"rmin": np.float32(low), "rmax": np.float32(high)}]
+                    for name, (low, high) in ranges.items()
+                }
+            },
+        )
+        quantized = onnx.load(made)
+    if recipe.bias_correction:
+        _correct_biases(whole.graph, quantized.graph, means)
+    return _joined(encode, quantized, rest)
+
+
+def _taken_apart(encode: Any) -> tuple[Any, list[Any]]:
+    """Give the encoder as a model of its own, and the nodes behind it."""
+    parts = encoder_parts(onnx_view.graph_view(encode.graph, {}))
+    nodes = list(zip(encode.graph.node, parts, strict=True))
+    inside = [node for node, part in nodes if part == "encoder"]
+    behind = [node for node, part in nodes if part != "encoder"]
+    made = {name for node in inside for name in node.output}
+    crossing = sorted({name for node in behind for name in node.input if name in made})
+    read = {name for node in inside for name in node.input}
+    graph = helper.make_graph(
+        inside,
+        "encoder",
+        list(encode.graph.input),
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in crossing],
+        initializer=[tensor for tensor in encode.graph.initializer if tensor.name in read],
+    )
+    model = helper.make_model(
+        graph, opset_imports=list(encode.opset_import), ir_version=encode.ir_version
+    )
+    return model, behind
+
+
+def _joined(encode: Any, encoder: Any, behind: list[Any]) -> Any:
+    """Put the quantized encoder in the place of the float one."""
+    read = {name for node in behind for name in node.input}
+    stored = {tensor.name for tensor in encoder.graph.initializer}
+    graph = helper.make_graph(
+        [*encoder.graph.node, *behind],
+        encode.graph.name,
+        list(encode.graph.input),
+        list(encode.graph.output),
+        initializer=[
+            *encoder.graph.initializer,
+            *(
+                tensor
+                for tensor in encode.graph.initializer
+                if tensor.name in read and tensor.name not in stored
+            ),
+        ],
+    )
+    opsets = [item for item in encoder.opset_import if item.domain in _OPSET_DOMAINS]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=encode.ir_version)
+
+
+def _quantized_nodes(graph: Any, blocks: tuple[Block, ...], recipe: Recipe) -> list[str]:
+    """Name the nodes to quantize: convolutions and what depends on one, but for kept blocks."""
+    owners = _owners(graph, BlockFinder(blocks, [name for n in graph.node for name in n.output]))
+    made: set[str] = set()
+    names = []
+    for place, node in enumerate(graph.node):
+        if not node.name:
+            node.name = f"{node.op_type}_{place}"
+        if node.op_type != _CONVOLUTION and not made.intersection(node.input):
+            continue
+        made.update(node.output)
+        owner = owners[place]
+        if owner is None or owner.name not in recipe.keep_float:
+            names.append(node.name)
+    return names
+
+
+def _owners(graph: Any, finder: BlockFinder) -> list[Block | None]:
+    """Give each node's block; one whose result bears no layer's name has that of its reader."""
+    readers = {name: place for place, node in enumerate(graph.node) for name in node.input}
+    owners: list[Block | None] = [None] * len(graph.node)
+    for place in reversed(range(len(graph.node))):
+        node = graph.node[place]
+        owner = finder.find(node.output[0].partition(":")[0])
+        reader = readers.get(node.output[0])
+        if owner is None and reader is not None:
+            owner = owners[reader]
+        owners[place] = owner
+    return owners
+
+
+def _observed(
+    model: Any, names: list[str], recipe: Recipe, pixels: NDArray[np.uint8]
+) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[Convolution, NDArray[np.float64]]]]:
+    """Run the float encoder over all pictures.
+
+    Gives the range of each activation of the named nodes; and by the name of its weights each of
+    their convolutions, with the mean of what its kernel meets, [height, width, channels].
+    """
+    stored = initializers(model.graph)
+    chosen = set(names)
+    nodes = [node for node in model.graph.node if node.name in chosen]
+    activations = {
+        name
+        for node in nodes
+        for name in (*node.input, *node.output)
+        if name and name not in stored
+    }
+    found = [item for item in convolutions(model.graph) if item.name in chosen]
+    kernels = {item.weights: tuple(stored[item.weights].dims)[2:] for item in found}
+    tallies = {name: RangeTally(recipe.ranges) for name in activations}
+    moments = {item.weights: Moments() for item in found}
+    random = np.random.default_rng(0)
+    calls = ({"image": image[None]} for image in pixels)
+    for values in watch(model, sorted(activations), calls):
+        for name, tally in tallies.items():
+            tally.add(values[name])
+        for item in found:
+            patches = item.mean_patch(values[item.given][0], kernels[item.weights], random)
+            moments[item.weights].add(patches.reshape(len(patches), -1), second=False)
+    ranges = {name: tally.range() for name, tally in tallies.items()}
+    means = {
+        item.weights: (item, moments[item.weights].mean.reshape(*kernels[item.weights], -1))
+        for item in found
+    }
+    return ranges, means
+
+
+def _correct_biases(
+    before: Any, after: Any, means: Mapping[str, tuple[Convolution, NDArray[np.float64]]]
+) -> None:
+    """Take from each bias the mean of what rounding the weights changed, in place."""
+    float_values, values = initializers(before), initializers(after)
+    sources = {node.output[0]: node for node in after.node if node.op_type == "DequantizeLinear"}
+    for node in after.node:
+        if node.op_type != _CONVOLUTION or len(node.input) < 3:
+            continue
+        weights, bias = (sources.get(node.input[place]) for place in (1, 2))
+        if weights is None or bias is None:
+            continue
+        stored, steps = (_array(values, name) for name in weights.input[:2])
+        known = means.get(weights.input[0].removesuffix("_quantized"))
+        if known is None:
+            continue
+        item, mean = known
+        exact = _array(float_values, item.weights)
+        change = stored * steps.reshape(-1, 1, 1, 1) - exact
+        scales = _array(values, bias.input[1])
+        old = _array(float_values, item.bias)
+        whole = np.rint((old - item.shift(change, mean)) / scales)
+        replace_tensor(after, bias.input[0], whole.astype(np.int32))
+
+
+def _array(tensors: Mapping[str, Any], name: str) -> NDArray[np.float64]:
+    return np.asarray(numpy_helper.to_array(tensors[name]), np.float64)
+
+
+class _OneImage(CalibrationDataReader):  # type: ignore[misc]
+    """What ONNX Runtime asks for although all ranges are given."""
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self._images: Iterator[NDArray[np.uint8]] = iter(pixels[:1])
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        image = next(self._images, None)
+        return None if image is None else {"image": image[None]}
