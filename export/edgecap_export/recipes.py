@@ -121,8 +121,16 @@ _INT8 = Gate(identical=0.9, log_probability=0.1, quantile=0.99)
 # An int8 encoder sees another picture, a little: its words may differ, its scores may not.
 _INT8_ENCODER = Gate(identical=0.5, log_probability=1.0, quantile=0.99)
 _COARSE = Gate(identical=0.2, log_probability=3.0, quantile=0.99)
-_INT8_DECODER = {"embedding": "int8-rows", "step": "dynamic-int8", "output": "dynamic-int8"}
-_INT4_DECODER = {"embedding": "int4-rows", "step": "dynamic-int4", "output": "dynamic-int4"}
+_INT8_DECODER: dict[str, Any] = {
+    "embedding": "int8-rows",
+    "step": "dynamic-int8",
+    "output": "dynamic-int8",
+}
+_INT4_DECODER: dict[str, Any] = {
+    "embedding": "int4-rows",
+    "step": "dynamic-int4",
+    "output": "dynamic-int4",
+}
 
 for _recipe in (
     Recipe(

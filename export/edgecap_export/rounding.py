@@ -85,7 +85,7 @@ def best_scales(weights: Floats, importance: Floats, largest: int) -> Floats:
     """
     full = np.abs(weights).max(axis=1) / largest
     full[full == 0] = 1
-    best = full.copy()
+    best: Floats = full.copy()
     least = np.full(len(weights), np.inf)
     for share in _SHRINKING:
         scales = (full * share)[:, None]

@@ -231,7 +231,8 @@ def pack_int4_rows(
     if whole.shape[1] % 2:
         whole = np.pad(whole, ((0, 0), (0, 1)), constant_values=8)
     half = whole.shape[1] // 2
-    return whole[:, :half] | whole[:, half:] << 4, scales.astype(np.float32)
+    packed = (whole[:, :half] | whole[:, half:] << 4).astype(np.uint8)
+    return packed, scales.astype(np.float32)
 
 
 def _check_shapes(graph: CaptionerGraph) -> None:

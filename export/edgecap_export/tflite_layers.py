@@ -177,7 +177,7 @@ def observe(
     random = np.random.default_rng(0)
     for call in calls:
         runner(**call)
-        values = {}
+        values: dict[int, Any] = {}
 
         def value(place: int, values: dict[int, Any] = values) -> NDArray[np.float32]:
             if place not in values:

@@ -264,7 +264,7 @@ def _better(
     before = _tensors(model)
     reads = {
         graph.tensors[operator.inputs[1]].name.decode(): [
-            graph.tensors[place] if place >= 0 else None for place in operator.inputs
+            graph.tensors[place] for place in operator.inputs if place >= 0
         ]
         for graph in quantized.subgraphs
         for operator in graph.operators
@@ -369,4 +369,4 @@ def _packed(values: NDArray[np.int8]) -> NDArray[np.uint8]:
     flat = (values.reshape(-1) & 15).astype(np.uint8)
     if flat.size % 2:
         flat = np.append(flat, np.uint8(0))
-    return flat[::2] | flat[1::2] << 4
+    return (flat[::2] | flat[1::2] << 4).astype(np.uint8)
