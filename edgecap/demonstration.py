@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecap.box import find_run, sample_photos
 from edgecap.captioner import TrainedCaptioner
-from edgecap.exporting import ParityImages, bleu4_difference
+from edgecap.exporting import CalibrationPhotos, ParityImages, bleu4_difference
 from edgecap.files import make_folder
 from edgecap.pictures import write_contact_sheet
 from edgecap_runtime import Caption, Captioner
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 ENOUGH = 100
 """Photographs that a proof takes."""
 
-TARGETS = (
-    ("tflite", "float32"),
-    ("tflite", "dynamic-int8"),
-    ("onnx", "float32"),
-    ("onnx", "dynamic-int8"),
+TARGETS = tuple(
+    (suffix, recipe)
+    for suffix in ("tflite", "onnx")
+    for recipe in ("float32", "dynamic-int8", "static-int8")
 )
 """Format and recipe of each file that is made."""
 
@@ -133,6 +132,7 @@ def demonstrate(
     out: Path,
     *,
     images: ParityImages,
+    calibrate: CalibrationPhotos,
     threads: int | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Demonstration:
@@ -142,6 +142,7 @@ def demonstrate(
         run: a run or a name from the box.
         out: folder for the files and the picture.
         images: the photographs that each export is proven on.
+        calibrate: those that static-int8 is calibrated on.
         threads: of the interpreters.
         progress: called with (stage, done, total).
 
@@ -151,7 +152,7 @@ def demonstrate(
     say = progress or (lambda stage, done, total: None)
     make_folder(out)
     photos = sample_photos()
-    made = _export(run, out, images, say)
+    made = _export(run, out, images, calibrate, say)
     files = {target: report.path for target, report in made.items()}
     said, timed = _caption(files, photos, threads, say)
     rows = tuple(
@@ -172,7 +173,11 @@ def demonstrate(
 
 
 def _export(
-    run: str | Path, out: Path, images: ParityImages, say: Callable[[str, int, int], None]
+    run: str | Path,
+    out: Path,
+    images: ParityImages,
+    calibrate: CalibrationPhotos,
+    say: Callable[[str, int, int], None],
 ) -> dict[str, ExportReport]:
     """Write every target; what Keras says is computed once for all of them."""
     from edgecap_export import Prover, export
@@ -180,6 +185,7 @@ def _export(
     say("exporting and proving", 0, len(TARGETS) + 1)
     source = TrainedCaptioner.load(find_run(run)).source()
     prover = Prover(source, images.paths)
+    calibration = calibrate.calibration(source, lambda stage, done, total: None)
     made: dict[str, ExportReport] = {}
     for suffix, recipe in TARGETS:
         say("exporting and proving", len(made) + 1, len(TARGETS) + 1)
@@ -190,6 +196,7 @@ def _export(
             prover=prover,
             references=images.references,
             scorer=bleu4_difference,
+            calibration=calibration,
         )
     say("exporting and proving", len(TARGETS) + 1, len(TARGETS) + 1)
     return made

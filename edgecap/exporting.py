@@ -12,14 +12,20 @@ from edgecap.captioner import TrainedCaptioner
 from edgecap.data import load_dataset
 from edgecap.metrics import corpus_bleu, paired_bootstrap_bleu4
 from edgecap_runtime.errors import OptionError
+from edgecap_runtime.photos import photographs_in
 
 if TYPE_CHECKING:
-    from edgecap_export import ExportReport
+    from edgecap_export import Calibration, CaptionerSource, ExportReport, Recipe
 
+SAMPLES = "samples"
+"""What names the sample photographs where a folder to calibrate on is asked for."""
+
+RECIPE_SUFFIXES = (".toml", ".json")
+"""Endings of files that describe a recipe."""
+
+_TRAIN = "train"
 _SHOWN = 5
 """Differing captions that are printed."""
-
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class ParityImages:
         """Take the first `limit` photographs of a split or a folder, or the samples in the box.
 
         Raises:
-            OptionError: both `data` and `photos` are given, or the folder holds no photograph.
+            OptionError: both `data` and `photos` are given.
+            ImageError: the folder holds no photograph.
         """
         if data is not None and photos is not None:
             raise OptionError("--data and --photos are both given; choose one of them")
@@ -56,24 +63,104 @@ class ParityImages:
             )
         if photos is None:
             return cls(tuple(sample_photos()), None)
-        paths = sorted(path for path in photos.iterdir() if path.suffix.lower() in _SUFFIXES)
-        if not paths:
-            raise OptionError(
-                f"the folder {str(photos)!r} holds no photograph; those end in "
-                f"{', '.join(sorted(_SUFFIXES))}"
-            )
-        return cls(tuple(paths[:limit]), None)
+        paths = tuple(Path(path) for path in photographs_in(photos)[:limit])
+        return cls(paths, None)
+
+
+@dataclass(frozen=True)
+class CalibrationPhotos:
+    """The photographs that a recipe may be calibrated on."""
+
+    paths: tuple[Path, ...]
+    """The image files; some of them are chosen by a seed."""
+
+    said: str
+    """What they are, in a few words."""
+
+    count: int = 128
+    """How many are chosen, at most."""
+
+    seed: int = 0
+    """Which."""
+
+    @classmethod
+    def choose(
+        cls, *, given: str | None, data: Path | None, split: str, count: int, seed: int
+    ) -> CalibrationPhotos | None:
+        """Find photographs to calibrate on, or None where nothing says which.
+
+        Args:
+            given: a folder, or "samples" for those in the box.
+            data: a dataset whose train split serves where nothing is given; never the split that
+                files are proven on.
+            split: the split that files are proven on.
+            count: how many are chosen.
+            seed: by what.
+
+        Raises:
+            ImageError: the folder can't be read or holds no photograph.
+        """
+        if given == SAMPLES:
+            paths = tuple(sample_photos())
+            said = f"the {len(paths)} sample photographs in the box"
+        elif given is not None:
+            paths = tuple(Path(path) for path in photographs_in(given))
+            said = f"photographs of {given}"
+        elif data is not None and split != _TRAIN:
+            dataset = load_dataset(data)
+            if _TRAIN not in dataset.photos:
+                return None
+            paths = tuple(photo.path for photo in dataset.split(_TRAIN))
+            said = f"photographs of the train split of {data}"
+        else:
+            return None
+        return cls(paths, said, count, seed)
+
+    def calibration(
+        self, source: CaptionerSource, progress: Callable[[str, int, int], None]
+    ) -> Calibration:
+        """Choose and prepare them; raises `OptionError` for too few that can be read."""
+        from edgecap_export import choose_calibration
+
+        return choose_calibration(
+            self.paths, source.preparation, progress, count=self.count, seed=self.seed
+        )
+
+
+def check_is_run(run: str | Path) -> None:
+    """Raise `OptionError` for an exported file where a run belongs."""
+    if Path(run).is_file():
+        raise OptionError(
+            f"{str(run)!r} is a file, not a run, and what is exported already can't be exported or "
+            "quantized again; give the run that it was made from."
+        )
+
+
+def recipe_of(text: str) -> Recipe:
+    """Give a recipe by its name, or from a .toml or .json file that describes one."""
+    from edgecap_export import read_recipe, recipe_named
+
+    return read_recipe(text) if text.endswith(RECIPE_SUFFIXES) else recipe_named(text)
 
 
 def export_run(
     run: str | Path,
     out: Path,
     *,
-    recipe: str,
+    recipe: Recipe,
     images: ParityImages,
+    calibrate: CalibrationPhotos | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ExportReport:
     """Export a run.
+
+    Args:
+        run: a run or a name from the box.
+        out: the file to write.
+        recipe: what becomes of the weights.
+        images: what the file is proven on.
+        calibrate: what a calibrated recipe is calibrated on.
+        progress: called with (stage, done, total).
 
     Returns:
         What was written and how it compares.
@@ -83,14 +170,25 @@ def export_run(
     """
     from edgecap_export import export
 
-    captioner = TrainedCaptioner.load(find_run(run))
+    check_is_run(run)
+    if recipe.calibrated and calibrate is None:
+        raise OptionError(
+            f"recipe {recipe.name!r} is calibrated on photographs and none are given; give a "
+            "folder of 100 to 300 with --calibrate FOLDER, a dataset with a train split with --data, "
+            f"or --calibrate {SAMPLES} for the few in the box"
+        )
+    source = TrainedCaptioner.load(find_run(run)).source()
+    calibration = None
+    if recipe.calibrated and calibrate is not None:
+        calibration = calibrate.calibration(source, progress or _silent)
     return export(
-        captioner.source(),
+        source,
         out,
         recipe=recipe,
         images=images.paths,
         references=images.references,
         scorer=bleu4_difference,
+        calibration=calibration,
         progress=progress,
     )
 
@@ -108,8 +206,11 @@ def bleu4_difference(
     }
 
 
-def report_lines(made: ExportReport) -> list[str]:
-    """Say in a few lines what was written and how it compares with Keras."""
+def report_lines(made: ExportReport, calibrated: CalibrationPhotos | None = None) -> list[str]:
+    """Say in a few lines what was written and how it compares with Keras.
+
+    calibrated: what it was calibrated on, to be named.
+    """
     parity = made.parity
     on = f"{parity.images} {'generated pictures' if parity.generated else 'photographs'}"
     lines = [
@@ -126,6 +227,11 @@ def report_lines(made: ExportReport) -> list[str]:
             f"difference {score['difference']:+.2f} "
             f"(95 % bootstrap interval {score['low']:+.2f} to {score['high']:+.2f})"
         )
+    if made.calibration is not None and calibrated is not None:
+        lines.append(
+            f"calibrated on {len(made.calibration.names)} of {calibrated.said}, seed "
+            f"{made.calibration.seed}"
+        )
     for part, types in made.inspection.shares().items():
         shares = ", ".join(f"{share:.0%} {kind}" for kind, share in sorted(types.items()))
         lines.append(f"weights of the {part}: {shares}")
@@ -136,3 +242,7 @@ def report_lines(made: ExportReport) -> list[str]:
     if len(parity.differences) > _SHOWN:
         lines.append(f"and {len(parity.differences) - _SHOWN} more; --json lists them all")
     return lines
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody of progress."""

@@ -43,6 +43,8 @@ class Benchmark:
     """The captioner in Keras form, for plans that are exported first."""
     photos: tuple[Path, ...]
     """The photographs that are timed."""
+    calibrate: tuple[Path, ...]
+    """The photographs that recipes may be calibrated on."""
     images: tuple[Photo, ...]
     """The photographs with references that are scored; none if empty."""
     threads: int
@@ -86,6 +88,7 @@ class Benchmark:
                 "seed": self.seed,
                 "photos": [path.name for path in self.photos],
                 "quality_images": len(self.images),
+                "calibration_photos": len(self.calibrate),
             },
             "machine": describe_machine(),
             "disturbance": disturbance(before, load_now()),
@@ -97,7 +100,15 @@ class Benchmark:
         to_export = [row for row in bench.rows if row.plan.recipe is not None]
         if to_export and self.run is not None:
             with stages("exporting") as progress:
-                export_all(to_export, bench.rows, self.run, self.photos, logs, progress)
+                export_all(
+                    to_export,
+                    bench.rows,
+                    self.run,
+                    self.photos,
+                    self.calibrate,
+                    logs,
+                    progress,
+                )
         with stages("starting") as progress:
             bench.start(progress)
         with stages("measuring") as progress:

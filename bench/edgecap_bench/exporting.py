@@ -27,10 +27,14 @@ def export_all(
     rows: Sequence[Row],
     run: Path,
     photos: Sequence[Path],
+    calibrate: Sequence[Path],
     logs: Path,
     progress: Progress,
 ) -> None:
-    """Export each wanted row's file from a run; a row that fails, and its floor, say why."""
+    """Export each wanted row's file from a run; a row that fails, and its floor, say why.
+
+    photos: what each is compared with Keras on; calibrate: what recipes are calibrated on.
+    """
     compared = [str(photo) for photo in photos[:_COMPARED]]
     worker: WorkerProcess | None = None
     try:
@@ -41,7 +45,12 @@ def export_all(
                     worker = WorkerProcess(
                         _COMMAND, EXPORT_ENVIRONMENT, logs / "export.log", _TIMEOUT_S
                     )
-                    worker.ask("start", run=str(run), photos=compared)
+                    worker.ask(
+                        "start",
+                        run=str(run),
+                        photos=compared,
+                        calibrate=[str(photo) for photo in calibrate],
+                    )
                 worker.ask("export", path=str(row.plan.files[0]), recipe=row.plan.recipe)
             except WorkerError as problem:
                 _fail(row, rows, str(problem))

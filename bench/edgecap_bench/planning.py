@@ -15,14 +15,13 @@ from edgecap_bench.targets.runtime_file import plan_file
 from edgecap_runtime.backends import default_threads
 from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.errors import OptionError
+from edgecap_runtime.photos import photographs_in
 from edgecap_runtime.preparation import open_photo
 
 if TYPE_CHECKING:
     from edgecap.data import Photo
 
 __all__ = ["find_photos", "plan_benchmark"]
-
-_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def plan_benchmark(
@@ -73,6 +72,7 @@ def plan_benchmark(
         plans=tuple(plans),
         run=run,
         photos=tuple(find_photos(photos)),
+        calibrate=_calibration_photos(data, images, split),
         images=_quality_images(data, images, split, quality_images),
         threads=threads,
         beams=tuple(sorted({1, beam})),
@@ -86,7 +86,7 @@ def plan_benchmark(
 def find_photos(where: Path | None) -> list[Path]:
     """Give the photographs of a folder in alphabetical order, or edgecap's samples for None.
 
-    Raises `OptionError` where there are none, `ImageError` if one can't be used.
+    Raises `OptionError` or `ImageError` where there are none, `ImageError` if one can't be used.
     """
     if where is None:
         found = sample_photos()
@@ -95,12 +95,7 @@ def find_photos(where: Path | None) -> list[Path]:
                 "This edgecap has no sample photographs; give a folder of yours with --photos."
             )
     elif where.is_dir():
-        found = sorted(path for path in where.iterdir() if path.suffix.lower() in _ENDINGS)
-        if not found:
-            raise OptionError(
-                f"There is no photograph in {str(where)!r}; give a folder that holds files ending "
-                f"in {', '.join(_ENDINGS)}."
-            )
+        found = [Path(path) for path in photographs_in(where)]
     else:
         found = [where]
     for path in found:
@@ -131,6 +126,17 @@ def _plans_of_run(
 
 def _with_floor(plan: Plan, threads: int) -> list[Plan]:
     return [plan, plan_floor(plan, threads)] if plan.has_floor else [plan]
+
+
+def _calibration_photos(data: Path | None, images: Path | None, split: str) -> tuple[Path, ...]:
+    """Give the train split of the data, unless that is what is scored, or edgecap's samples."""
+    if data is not None:
+        from edgecap.data import load_dataset
+
+        train = load_dataset(data, images=images).photos.get("train", ())
+        if train and split != "train":
+            return tuple(photo.path for photo in train)
+    return tuple(sample_photos())
 
 
 def _quality_images(

@@ -9,6 +9,10 @@ import click
 from edgecap.console import load_keras, print_json, print_table, progress_bars
 
 
+_CALIBRATED_ON = 128
+"""Photographs of the train split of --data, at most."""
+
+
 @click.command()
 @click.argument("run", metavar="[RUN]", default="mobilenet-lstm")
 @click.option(
@@ -50,11 +54,19 @@ def demo(
     """
     load_keras()
     from edgecap.demonstration import COLUMNS, SCORE_COLUMNS, demonstrate
-    from edgecap.exporting import ParityImages
+    from edgecap.exporting import SAMPLES, CalibrationPhotos, ParityImages
 
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
+    photographs = CalibrationPhotos.choose(
+        given=None, data=data, split=split, count=_CALIBRATED_ON, seed=0
+    ) or CalibrationPhotos.choose(
+        given=SAMPLES, data=None, split=split, count=_CALIBRATED_ON, seed=0
+    )
+    assert photographs is not None  # the samples always are
     with progress_bars() as report:
-        shown = demonstrate(run, out, images=images, threads=threads, progress=report)
+        shown = demonstrate(
+            run, out, images=images, calibrate=photographs, threads=threads, progress=report
+        )
     if as_json:
         print_json(shown.to_dict())
         return
@@ -65,5 +77,6 @@ def demo(
         print_table("corpus BLEU-4, paired with Keras'", SCORE_COLUMNS, scores)
     click.echo("greedy =, beam =: captions that are Keras' own, word for word")
     click.echo("log p: largest difference of a log-probability from Keras' at equal prefixes")
+    click.echo(f"static-int8 calibrated on {photographs.said}")
     click.echo(f"compared with Keras: {shown.verdict()}")
     click.echo(f"picture: {shown.picture}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from edgecap.console import ERRORS, load_keras, print_json, progress_bars
+from edgecap_runtime.errors import OptionError
 
 
 @click.command()
@@ -23,7 +24,39 @@ from edgecap.console import ERRORS, load_keras, print_json, progress_bars
     "recipe",
     default="float32",
     show_default=True,
-    help="Recipe: float32, or dynamic-int8 (int8 decoder weights, float encoder).",
+    help="Recipe, by name (see `edgecap recipes`) or from a .toml or .json file.",
+)
+@click.option(
+    "--calibrate",
+    metavar="FOLDER|samples",
+    help="Photographs to calibrate a recipe on: a folder of 100 to 300, or `samples` for the few "
+    "in the box. Without it the train split of --data serves.",
+)
+@click.option(
+    "--calibration-images",
+    "calibrated_on",
+    default=128,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Photographs to calibrate on, chosen by --seed.",
+)
+@click.option("--seed", default=0, show_default=True, help="Chooses them.")
+@click.option(
+    "--keep-float",
+    multiple=True,
+    metavar="BLOCK",
+    help="A block of the encoder to leave in float32; may be repeated, or blocks separated by "
+    "commas. `edgecap sensitivity` names those that hurt.",
+)
+@click.option(
+    "--ranges",
+    type=click.Choice(["min-max", "moving-average", "percentile"]),
+    help="How ranges of activations are calibrated; by default as the recipe says.",
+)
+@click.option(
+    "--no-bias-correction",
+    is_flag=True,
+    help="Leave the biases as they are; by default they take back what rounding shifts.",
 )
 @click.option(
     "--data",
@@ -49,6 +82,12 @@ def export(
     run: str,
     out: Path,
     recipe: str,
+    calibrate: str | None,
+    calibrated_on: int,
+    seed: int,
+    keep_float: tuple[str, ...],
+    ranges: str | None,
+    no_bias_correction: bool,
     data: Path | None,
     split: str,
     photos: Path | None,
@@ -67,16 +106,46 @@ def export(
     Examples:
       edgecap export mobilenet-lstm -o captioner.tflite
       edgecap export runs/mine -o captioner.onnx --quantize dynamic-int8 --data flickr8k
+      edgecap export runs/mine -o small.tflite --quantize static-int8 --calibrate holiday/
     """
     load_keras()
-    from edgecap.exporting import ParityImages, export_run, report_lines
+    from edgecap.exporting import (
+        CalibrationPhotos,
+        ParityImages,
+        check_is_run,
+        export_run,
+        recipe_of,
+        report_lines,
+    )
 
+    check_is_run(run)
+    chosen = recipe_of(recipe)
+    blocks = tuple(name for text in keep_float for name in text.split(","))
+    chosen = chosen.changed(
+        keep_float=(*chosen.keep_float, *blocks),
+        ranges=ranges or chosen.ranges,
+        bias_correction=chosen.bias_correction and not no_bias_correction,
+    )
+    photographs = None
+    if chosen.calibrated:
+        photographs = CalibrationPhotos.choose(
+            given=calibrate, data=data, split=split, count=calibrated_on, seed=seed
+        )
+    elif calibrate is not None:
+        raise OptionError(
+            f"--calibrate is given but recipe {chosen.name!r} is not calibrated; leave it out, or "
+            "choose a recipe that is (see `edgecap recipes`)"
+        )
     images = ParityImages.choose(data=data, split=split, photos=photos, limit=limit)
     for problem in images.problems:
         ERRORS.print(f"left out {problem}", style="yellow")
     with progress_bars() as report:
-        made = export_run(run, out, recipe=recipe, images=images, progress=report)
+        made = export_run(
+            run, out, recipe=chosen, images=images, calibrate=photographs, progress=report
+        )
+    for problem in () if made.calibration is None else made.calibration.left_out:
+        ERRORS.print(f"left out of the calibration: {problem}", style="yellow")
     if as_json:
         print_json(made.to_dict())
     else:
-        click.echo("\n".join(report_lines(made)))
+        click.echo("\n".join(report_lines(made, photographs)))

@@ -9,6 +9,7 @@ from edgecap_export.exporting import ExportReport, export
 from edgecap_export.formats import format_suffixes, register_format
 from edgecap_export.parity import Parity
 from edgecap_export.prover import Prover
+from edgecap_export.recipe_files import read_recipe
 from edgecap_export.recipes import Gate, Recipe, recipe_named, recipe_names, register_recipe
 from edgecap_export.recurrence import Direction, Recurrence, directions_of
 from edgecap_export.source import CaptionerSource, PrefixDecoder, StepDecoder
@@ -33,6 +34,7 @@ __all__ = [
     "encoder_blocks",
     "export",
     "format_suffixes",
+    "read_recipe",
     "recipe_named",
     "recipe_names",
     "register_format",

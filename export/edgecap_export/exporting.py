@@ -60,6 +60,8 @@ class ExportReport:
     """Operators, and weights by part and type."""
     parity: Parity
     """The comparison with Keras."""
+    calibration: Calibration | None = None
+    """The photographs that the recipe was calibrated on, if it was."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as what JSON can hold."""
@@ -69,6 +71,7 @@ class ExportReport:
             "recipe": self.recipe,
             "size": self.size,
             "inspection": self.inspection.to_dict(),
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
             "parity": self.parity.to_dict(),
         }
 
@@ -165,7 +168,8 @@ def export(
         with _writing(target):
             os.replace(packed, target)
     size = target.stat().st_size
-    return ExportReport(target, writer.name, chosen.name, size, inspection, parity)
+    used = calibration if chosen.calibrated else None
+    return ExportReport(target, writer.name, chosen.name, size, inspection, parity, used)
 
 
 def _check_possible(writer: FormatWriter, graph: CaptionerGraph, recipe: Recipe) -> None:

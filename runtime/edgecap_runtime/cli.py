@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import EdgecapError, ImageError, OptionError
+from .photos import photographs_in
 
 if TYPE_CHECKING:
     from .captioner import Alternative, Caption
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _ERROR_STATUS = 2
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 _OPTIONS = ("beam", "length_penalty", "min_words", "max_words", "no_repeat_ngram", "n_best")
 
 
@@ -159,19 +159,7 @@ def _photographs(given: Sequence[str]) -> Iterator[str]:
         if not os.path.isdir(path):
             yield path
             continue
-        try:
-            names = sorted(os.listdir(path))
-        except OSError as error:
-            raise ImageError(
-                f"Unable to read the folder {path} ({error.strerror}); check its permissions."
-            ) from None
-        inside = [name for name in names if name.lower().endswith(_SUFFIXES)]
-        if not inside:
-            raise ImageError(
-                f"The folder {path} holds no photograph; those end in {', '.join(_SUFFIXES)}."
-            )
-        for name in inside:
-            yield os.path.join(path, name)
+        yield from photographs_in(path)
 
 
 def _caption_as_json(caption: Caption) -> dict[str, Any]:

@@ -68,8 +68,8 @@ def test_recipes_are_registered_by_name(monkeypatch):
     mine = Recipe("mine", "a test's", GATE, embedding="int8-rows")
     assert register_recipe(mine) is mine
     assert recipe_named("mine") is mine
-    assert recipe_names()[:2] == ("float32", "dynamic-int8")
-    assert "mine" in recipe_names()
+    assert recipe_names()[0] == "float32"
+    assert recipe_names()[-1] == "mine"
     with pytest.raises(OptionError, match="'mine' exists already"):
         register_recipe(replace(mine, description="another"))
 

@@ -70,6 +70,8 @@ class Kind:
     """What may stand after the ":"; nothing if empty, one of them if not."""
     plan: Callable[[Setting, str], Plan]
     """From the setting and the variant ("" where there is none) to the row."""
+    usual: tuple[str, ...] | None = None
+    """The variants that are taken where a user names none; None for all."""
 
 
 KINDS: dict[str, Kind] = {}
@@ -95,14 +97,23 @@ def legal_targets() -> tuple[str, ...]:
     )
 
 
+def usual_targets() -> tuple[str, ...]:
+    """Give the names of the targets that are measured where a user names none."""
+    return tuple(
+        f"{kind.name}:{variant}" if variant else kind.name
+        for kind in KINDS.values()
+        for variant in kind.usual or kind.variants() or ("",)
+    )
+
+
 def plan_targets(setting: Setting, names: Sequence[str] | None) -> list[Plan]:
-    """Plan the targets of these names, each once, in their order; all legal ones for None.
+    """Plan the targets of these names, each once, in their order; the usual ones for None.
 
     Raises `OptionError` for an unknown name, listing the legal ones.
     """
     legal = legal_targets()
     plans: dict[str, Plan] = {}
-    for name in legal if names is None else names:
+    for name in usual_targets() if names is None else names:
         if name not in legal:
             raise OptionError(f"There is no target {name!r}; choose among {', '.join(legal)}.")
         kind, _, variant = name.partition(":")

@@ -63,6 +63,10 @@ class RuntimeFile:
         )
 
 
+_USUAL = ("float32", "dynamic-int8", "static-int8")
+"""Recipes that a table has where a user names none."""
+
+
 def plan_file(label: str, file: Path, threads: int, recipe: str | None = None) -> Plan:
     """Plan the row of an exported file, or of one that `recipe` is going to make."""
     arguments: dict[str, Any] = {"file": str(file), "threads": threads}
@@ -86,7 +90,7 @@ def _register(kind: str, description: str) -> None:
         file = setting.out / f"{setting.name}-{variant}.{kind}"
         return plan_file(f"{kind}:{variant}", file, setting.threads, variant)
 
-    register(Kind(kind, description, _recipes, plan))
+    register(Kind(kind, description, _recipes, plan, usual=_USUAL))
 
 
 _register("tflite", "exported by a recipe (tflite:RECIPE), run by edgecap-runtime on LiteRT")
