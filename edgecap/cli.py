@@ -18,6 +18,7 @@ _COMMANDS = (
         "evaluate",
         "export",
         "recipes",
+        "sensitivity",
         "caption",
         "show",
         "models",

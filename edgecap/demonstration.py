@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,8 @@ from edgecap.captioner import TrainedCaptioner
 from edgecap.exporting import CalibrationPhotos, ParityImages, bleu4_difference
 from edgecap.files import make_folder
 from edgecap.pictures import write_contact_sheet
-from edgecap_runtime import Caption, Captioner
+from edgecap.timing import time_files
+from edgecap_runtime import Captioner
 
 if TYPE_CHECKING:
     from edgecap_export import ExportReport
@@ -27,10 +28,6 @@ TARGETS = tuple(
     for recipe in ("float32", "dynamic-int8", "static-int8")
 )
 """Format and recipe of each file that is made."""
-
-_ROUNDS = 5
-"""Times each photograph is captioned by each target, in turn; the medians are shown."""
-
 
 COLUMNS = ("target", "MB", "encoder ms", "ms a word", "greedy =", "beam =", "log p")
 """The heads of `TargetRow.cells`: `=` is the share of captions that are Keras' own, word for word,
@@ -154,12 +151,13 @@ def demonstrate(
     photos = sample_photos()
     made = _export(run, out, images, calibrate, say)
     files = {target: report.path for target, report in made.items()}
-    said, timed = _caption(files, photos, threads, say)
+    said = _caption(files, photos, say)
+    timed = time_files(files, photos, threads=threads, progress=functools.partial(say, "timing"))
     rows = tuple(
         TargetRow(
             target=target,
-            encoder_ms=statistics.median(c.timings.encode for c in timed[target]),
-            word_ms=statistics.median(c.timings.per_step for c in timed[target]),
+            encoder_ms=timed[target].encode,
+            word_ms=timed[target].word,
             made=report,
         )
         for target, report in made.items()
@@ -203,30 +201,16 @@ def _export(
 
 
 def _caption(
-    files: dict[str, Path],
-    photos: Sequence[Path],
-    threads: int | None,
-    say: Callable[[str, int, int], None],
-) -> tuple[dict[str, list[str]], dict[str, list[Caption]]]:
-    """Caption by beam for the words, and greedily in rounds over the targets for the times."""
+    files: dict[str, Path], photos: Sequence[Path], say: Callable[[str, int, int], None]
+) -> dict[str, list[str]]:
+    """Caption the samples by each file, as it searches by default."""
     said: dict[str, list[str]] = {}
-    timed: dict[str, list[Caption]] = {target: [] for target in files}
-    total = len(files) * (_ROUNDS + 1)
-    opened = {target: Captioner.load(path, threads=threads) for target, path in files.items()}
-    try:
-        for place, (target, captioner) in enumerate(opened.items()):
-            say("captioning", place, total)
+    for place, (target, path) in enumerate(files.items()):
+        say("captioning", place, len(files))
+        with Captioner.load(path) as captioner:
             said[target] = [captioner.caption(photo).text for photo in photos]
-        for turn in range(_ROUNDS):
-            for place, (target, captioner) in enumerate(opened.items()):
-                say("captioning", len(files) * (turn + 1) + place, total)
-                captioner.caption(photos[0], beam=1)  # warm: another interpreter was at work
-                timed[target] += [captioner.caption(photo, beam=1) for photo in photos]
-        say("captioning", total, total)
-    finally:
-        for captioner in opened.values():
-            captioner.close()
-    return said, timed
+    say("captioning", len(files), len(files))
+    return said
 
 
 def _lines(by_target: dict[str, str]) -> list[str]:

@@ -174,8 +174,8 @@ def export_run(
     if recipe.calibrated and calibrate is None:
         raise OptionError(
             f"recipe {recipe.name!r} is calibrated on photographs and none are given; give a "
-            "folder of 100 to 300 with --calibrate FOLDER, a dataset with a train split with --data, "
-            f"or --calibrate {SAMPLES} for the few in the box"
+            "folder of 100 to 300 with --calibrate FOLDER, a dataset that has a train split with "
+            f"--data, or --calibrate {SAMPLES} for the few in the box"
         )
     source = TrainedCaptioner.load(find_run(run)).source()
     calibration = None

@@ -8,7 +8,6 @@ import click
 
 from edgecap.console import load_keras, print_json, print_table, progress_bars
 
-
 _CALIBRATED_ON = 128
 """Photographs of the train split of --data, at most."""
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from edgecap.console import ERRORS, load_keras, print_json, progress_bars
+from edgecap.console import ERRORS, load_keras, print_json, print_table, progress_bars
 from edgecap_runtime.errors import OptionError
+
+if TYPE_CHECKING:
+    from edgecap.exporting import CalibrationPhotos
+    from edgecap.tuning import Budget
+
+_AUTO = "auto"
+_BLEU_LOSS = 0.3
 
 
 @click.command()
@@ -24,8 +33,17 @@ from edgecap_runtime.errors import OptionError
     "recipe",
     default="float32",
     show_default=True,
-    help="Recipe, by name (see `edgecap recipes`) or from a .toml or .json file.",
+    help="Recipe, by name (see `edgecap recipes`) or from a .toml or .json file; `auto` tries all "
+    "and takes the fastest inside the budget.",
 )
+@click.option(
+    "--max-bleu-loss",
+    type=float,
+    help="Budget of `auto`: points of corpus BLEU-4 that greedy and beam captions may lose on "
+    "--data; 0.3 unless said.",
+)
+@click.option("--max-ms", type=float, help="Budget of `auto`: milliseconds a caption, here.")
+@click.option("--max-mb", type=float, help="Budget of `auto`: megabytes.")
 @click.option(
     "--calibrate",
     metavar="FOLDER|samples",
@@ -82,6 +100,9 @@ def export(
     run: str,
     out: Path,
     recipe: str,
+    max_bleu_loss: float | None,
+    max_ms: float | None,
+    max_mb: float | None,
     calibrate: str | None,
     calibrated_on: int,
     seed: int,
@@ -107,6 +128,7 @@ def export(
       edgecap export mobilenet-lstm -o captioner.tflite
       edgecap export runs/mine -o captioner.onnx --quantize dynamic-int8 --data flickr8k
       edgecap export runs/mine -o small.tflite --quantize static-int8 --calibrate holiday/
+      edgecap export runs/mine -o best.tflite --quantize auto --max-mb 10 --data flickr8k
     """
     load_keras()
     from edgecap.exporting import (
@@ -117,8 +139,29 @@ def export(
         recipe_of,
         report_lines,
     )
+    from edgecap.tuning import Budget
 
     check_is_run(run)
+    limits = {"--max-bleu-loss": max_bleu_loss, "--max-ms": max_ms, "--max-mb": max_mb}
+    if recipe == _AUTO:
+        if data is None:
+            raise OptionError(
+                "--quantize auto measures BLEU; give captioned photographs with --data"
+            )
+        if keep_float or ranges or no_bias_correction:
+            raise OptionError(
+                "--keep-float, --ranges and --no-bias-correction change one recipe, and --quantize "
+                "auto tries all; name a recipe, or leave them out"
+            )
+        budget = Budget(_BLEU_LOSS if max_bleu_loss is None else max_bleu_loss, max_ms, max_mb)
+        photographs = CalibrationPhotos.choose(
+            given=calibrate, data=data, split=split, count=calibrated_on, seed=seed
+        )
+        _automatically(run, out, budget, data, split, limit, photographs, as_json)
+        return
+    for name, value in limits.items():
+        if value is not None:
+            raise OptionError(f"{name} is a budget of --quantize auto; give that, or leave it out")
     chosen = recipe_of(recipe)
     blocks = tuple(name for text in keep_float for name in text.split(","))
     chosen = chosen.changed(
@@ -149,3 +192,38 @@ def export(
         print_json(made.to_dict())
     else:
         click.echo("\n".join(report_lines(made, photographs)))
+
+
+def _automatically(
+    run: str,
+    out: Path,
+    budget: Budget,
+    data: Path,
+    split: str,
+    limit: int,
+    photographs: CalibrationPhotos | None,
+    as_json: bool,
+) -> None:
+    """Try all recipes, print what was tried, and what was written."""
+    from edgecap.box import find_run
+    from edgecap.captioner import TrainedCaptioner
+    from edgecap.exporting import ParityImages, report_lines
+    from edgecap.tuning import COLUMNS, BudgetError, export_by_budget
+
+    images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
+    source = TrainedCaptioner.load(find_run(run)).source()
+    title = f"{run} as {out.suffix}, {len(images.paths)} photographs"
+    try:
+        with progress_bars() as report:
+            made, trials = export_by_budget(
+                source, out, budget, images=images, calibrate=photographs, progress=report
+            )
+    except BudgetError as problem:
+        rows = [trial.cells(budget, None) for trial in problem.trials]
+        print_table(title, COLUMNS, rows)
+        raise
+    if as_json:
+        print_json({**made.to_dict(), "tried": [asdict(trial) for trial in trials]})
+        return
+    print_table(title, COLUMNS, [trial.cells(budget, made.recipe) for trial in trials])
+    click.echo("\n".join(report_lines(made, photographs)))

@@ -6,14 +6,14 @@ import datetime
 import errno
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from edgecap_export.calibration import Calibration, take_samples
+from edgecap_export.calibration import Calibration, Samples, take_samples
 from edgecap_export.errors import ParityError
 from edgecap_export.formats import FormatWriter, writer_for
 from edgecap_export.inspection import Inspection, check
@@ -85,6 +85,7 @@ def export(
     references: References | None = None,
     scorer: Scorer | None = None,
     gate: bool = True,
+    notes: Mapping[str, Any] | None = None,
     calibration: Calibration | None = None,
     progress: Progress | None = None,
     prover: Prover | None = None,
@@ -102,6 +103,7 @@ def export(
         scorer: scores the file's captions beside Keras' ones; see `parity.Scorer`.
         gate: whether a file below the recipe's gate is refused; if not, it is written and its
             report says "failed".
+        notes: what else the file shall say of its quantization; values that JSON can hold.
         calibration: photographs to calibrate on, from `choose_calibration`, for a recipe that takes
             them (`Recipe.calibrated`).
         progress: told of progress (stage, done, total).
@@ -153,12 +155,12 @@ def export(
         _check_possible(writer, graph, chosen)
         samples = None
         if chosen.calibrated and calibration is not None:
-            samples = take_samples(source, build_graph(source, _PLAIN), calibration, tell)
+            samples = _samples(source, chosen, calibration, tell)
         with _writing(target):
             writer.write(graph, chosen, model_file, tell, samples)
         inspection = writer.inspect(model_file, graph.kind)
         check(inspection, chosen)
-        manifest = _manifest(source, chosen, inspection, calibration)
+        manifest = _manifest(source, chosen, inspection, calibration, notes or {})
         write_bundle(model_file, manifest, packed)
         prover = prover or Prover(source, images, progress)
         parity = compare(packed, prover, chosen.gate, tell, scorer, references)
@@ -170,6 +172,16 @@ def export(
     size = target.stat().st_size
     used = calibration if chosen.calibrated else None
     return ExportReport(target, writer.name, chosen.name, size, inspection, parity, used)
+
+
+def _samples(
+    source: CaptionerSource, recipe: Recipe, calibration: Calibration, tell: Progress
+) -> Samples:
+    """Give what the graphs are given in use; the step's part takes time, so only if needed."""
+    decoder = [TREATMENTS[recipe.treatment(part)] for part in ("step", "output")]
+    if not any(treatment.calibrated for treatment in decoder):
+        return Samples(calibration.pixels, ())
+    return take_samples(source, build_graph(source, _PLAIN), calibration, tell)
 
 
 def _check_possible(writer: FormatWriter, graph: CaptionerGraph, recipe: Recipe) -> None:
@@ -207,8 +219,13 @@ def _manifest(
     recipe: Recipe,
     inspection: Inspection,
     calibration: Calibration | None,
+    notes: Mapping[str, Any],
 ) -> Manifest:
-    made: dict[str, Any] = {"recipe": recipe.to_dict(), "weights": inspection.weight_bytes}
+    made: dict[str, Any] = {
+        "recipe": recipe.to_dict(),
+        "weights": inspection.weight_bytes,
+        **notes,
+    }
     if recipe.calibrated and calibration is not None:
         made["calibration"] = calibration.to_dict()
     tools = {}

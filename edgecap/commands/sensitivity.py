@@ -1,0 +1,144 @@
+"""`edgecap sensitivity`: which part, and which block of the encoder, quantization hurts most."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgecap.console import ERRORS, load_keras, print_json, print_table, progress_bars
+from edgecap_runtime.errors import OptionError
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder with photographs and captions to compare on; its train split calibrates.",
+)
+@click.option("--split", default="dev", show_default=True, help="Split of --data to compare on.")
+@click.option(
+    "--images",
+    "limit",
+    default=100,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Photographs to compare on, at most.",
+)
+@click.option(
+    "--calibrate",
+    metavar="FOLDER|samples",
+    help="Photographs to calibrate on, in place of the train split.",
+)
+@click.option(
+    "--calibration-images",
+    "calibrated_on",
+    default=32,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many; an export takes more, but here each block is calibrated anew.",
+)
+@click.option("--seed", default=0, show_default=True, help="Chooses them.")
+@click.option(
+    "--recipe",
+    "recipe",
+    default="static-int8",
+    show_default=True,
+    help="Recipe whose treatments are tried, by name or from a .toml or .json file.",
+)
+@click.option(
+    "--format",
+    "suffix",
+    default="tflite",
+    show_default=True,
+    type=click.Choice(["tflite", "onnx"]),
+    help="The format of the files that are tried.",
+)
+@click.option("--threads", type=int, help="Threads while timing; by default all cores.")
+@click.option(
+    "-o",
+    "--out",
+    default="sensitivity",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the report as picture, CSV and JSON.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def sensitivity(
+    run: str,
+    data: Path | None,
+    split: str,
+    limit: int,
+    calibrate: str | None,
+    calibrated_on: int,
+    seed: int,
+    recipe: str,
+    suffix: str,
+    threads: int | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Quantize one part, and one block of the encoder, at a time, and say what each does.
+
+    For each: what it saves, how many captions change, how far log probabilities move, BLEU-4, and
+    speed. Names the block that hurts most, which `edgecap export --keep-float` leaves in float.
+    Without --data the samples in the box serve.
+
+    \b
+    Examples:
+      edgecap sensitivity mobilenet-lstm --data flickr8k
+      edgecap sensitivity runs/mine --data flickr8k --recipe weight-int4 -o report/
+    """
+    load_keras()
+    from edgecap.box import find_run
+    from edgecap.captioner import TrainedCaptioner
+    from edgecap.exporting import (
+        SAMPLES,
+        CalibrationPhotos,
+        ParityImages,
+        check_is_run,
+        recipe_of,
+    )
+    from edgecap.sensitivity import COLUMNS, measure_sensitivity
+
+    check_is_run(run)
+    chosen = recipe_of(recipe)
+    given = SAMPLES if calibrate is None and data is None else calibrate
+    photographs = CalibrationPhotos.choose(
+        given=given, data=data, split=split, count=calibrated_on, seed=seed
+    )
+    if chosen.calibrated and photographs is None:
+        raise OptionError(
+            f"recipe {chosen.name!r} is calibrated on photographs and the data has no train split; "
+            "give a folder with --calibrate FOLDER"
+        )
+    images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
+    for problem in images.problems:
+        ERRORS.print(f"left out {problem}", style="yellow")
+    source = TrainedCaptioner.load(find_run(run)).source()
+    with progress_bars() as report:
+        calibration = None
+        if chosen.calibrated and photographs is not None:
+            calibration = photographs.calibration(source, report)
+        found = measure_sensitivity(
+            source,
+            chosen,
+            f".{suffix}",
+            images=images,
+            calibration=calibration,
+            threads=threads,
+            progress=report,
+        )
+    picture = found.write(out)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    rows = [row.cells() for row in found.by_damage]
+    if found.kept is not None:
+        rows.append(found.kept.cells())
+    print_table(f"{run} by {chosen.name}, {found.images} photographs", COLUMNS, rows)
+    click.echo("words changed: captions that are others than Keras', greedy")
+    click.echo("log p: 99th percentile of the difference of a log probability at equal prefixes")
+    click.echo(found.verdict())
+    click.echo(f"picture: {picture}")
