@@ -17,7 +17,7 @@ from edgecap.timing import time_files
 from edgecap_runtime import Captioner
 
 if TYPE_CHECKING:
-    from edgecap_export import ExportReport
+    from edgecap_export import Calibration, ExportReport
 
 ENOUGH = 100
 """Photographs that a proof takes."""
@@ -105,6 +105,12 @@ class Demonstration:
 
     captions: dict[str, dict[str, str]]
     """Photograph to target to caption, by beam."""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What the calibrated targets are calibrated on, all on the same."""
+        made = [row.made.calibration for row in self.targets]
+        return next((calibration for calibration in made if calibration is not None), None)
 
     def verdict(self) -> str:
         """What the parity reports conclude."""

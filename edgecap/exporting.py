@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 SAMPLES = "samples"
 """What names the sample photographs where a folder to calibrate on is asked for."""
 
-RECIPE_SUFFIXES = (".toml", ".json")
-"""Endings of files that describe a recipe."""
-
 _TRAIN = "train"
 _SHOWN = 5
 """Differing captions that are printed."""
@@ -85,7 +82,14 @@ class CalibrationPhotos:
 
     @classmethod
     def choose(
-        cls, *, given: str | None, data: Path | None, split: str, count: int, seed: int
+        cls,
+        *,
+        given: str | None,
+        data: Path | None,
+        split: str,
+        count: int,
+        seed: int,
+        images: Path | None = None,
     ) -> CalibrationPhotos | None:
         """Find photographs to calibrate on, or None where nothing says which.
 
@@ -96,6 +100,7 @@ class CalibrationPhotos:
             split: the split that files are proven on.
             count: how many are chosen.
             seed: by what.
+            images: the folder with the dataset's image files, if it is in no usual place.
 
         Raises:
             ImageError: the folder can't be read or holds no photograph.
@@ -105,16 +110,24 @@ class CalibrationPhotos:
             said = f"the {len(paths)} sample photographs in the box"
         elif given is not None:
             paths = tuple(Path(path) for path in photographs_in(given))
-            said = f"photographs of {given}"
+            said = f"the photographs in {given}"
         elif data is not None and split != _TRAIN:
-            dataset = load_dataset(data)
+            dataset = load_dataset(data, images=images)
             if _TRAIN not in dataset.photos:
                 return None
             paths = tuple(photo.path for photo in dataset.split(_TRAIN))
-            said = f"photographs of the train split of {data}"
+            said = f"the photographs of the train split of {data}"
         else:
             return None
         return cls(paths, said, count, seed)
+
+    def used(self, calibration: Calibration) -> str:
+        """Say in a line what of them a calibration was made on."""
+        return f"calibrated on {len(calibration.names)} of {self.said}, seed {calibration.seed}"
+
+    def shared_with(self, images: ParityImages) -> int:
+        """Count the photographs that are among those that an export is proven on too."""
+        return len({path.resolve() for path in self.paths} & {p.resolve() for p in images.paths})
 
     def calibration(
         self, source: CaptionerSource, progress: Callable[[str, int, int], None]
@@ -137,10 +150,49 @@ def check_is_run(run: str | Path) -> None:
 
 
 def recipe_of(text: str) -> Recipe:
-    """Give a recipe by its name, or from a .toml or .json file that describes one."""
-    from edgecap_export import read_recipe, recipe_named
+    """Give a recipe by its name, or from a .toml or .json file that describes one.
 
-    return read_recipe(text) if text.endswith(RECIPE_SUFFIXES) else recipe_named(text)
+    Raises:
+        OptionError: there is no such recipe, or the file describes none.
+    """
+    from edgecap_export import read_recipe, recipe_named
+    from edgecap_export.recipe_files import RECIPE_SUFFIXES
+
+    is_file = text.lower().endswith(RECIPE_SUFFIXES)
+    return read_recipe(text) if is_file else recipe_named(text)
+
+
+def adjusted(
+    recipe: Recipe, *, keep_float: Sequence[str], ranges: str | None, bias_correction: bool
+) -> Recipe:
+    """Change a recipe as a command's options say.
+
+    Args:
+        recipe: what is changed.
+        keep_float: names of blocks of the encoder to leave in float32 besides the recipe's own;
+            several may stand in one text, with commas between.
+        ranges: how ranges are calibrated, None for the recipe's own way.
+        bias_correction: whether biases are corrected where the recipe does so.
+
+    Raises:
+        OptionError: an option changes nothing about this recipe, or its value is not legal.
+    """
+    blocks = [name.strip() for text in keep_float for name in text.split(",") if name.strip()]
+    if blocks and recipe.encoder == "float32":
+        raise OptionError(
+            f"--keep-float names {', '.join(blocks)}, but recipe {recipe.name!r} leaves all of the "
+            "encoder in float32; leave it out, or choose another recipe (see `edgecap recipes`)"
+        )
+    if ranges is not None and not recipe.calibrated:
+        raise OptionError(
+            f"--ranges is {ranges!r}, but recipe {recipe.name!r} is not calibrated; leave it out, "
+            "or choose a recipe that is (see `edgecap recipes`)"
+        )
+    return recipe.changed(
+        keep_float=tuple(dict.fromkeys([*recipe.keep_float, *blocks])),
+        ranges=ranges or recipe.ranges,
+        bias_correction=recipe.bias_correction and bias_correction,
+    )
 
 
 def export_run(
@@ -228,10 +280,7 @@ def report_lines(made: ExportReport, calibrated: CalibrationPhotos | None = None
             f"(95 % bootstrap interval {score['low']:+.2f} to {score['high']:+.2f})"
         )
     if made.calibration is not None and calibrated is not None:
-        lines.append(
-            f"calibrated on {len(made.calibration.names)} of {calibrated.said}, seed "
-            f"{made.calibration.seed}"
-        )
+        lines.append(calibrated.used(made.calibration))
     for part, types in made.inspection.shares().items():
         shares = ", ".join(f"{share:.0%} {kind}" for kind, share in sorted(types.items()))
         lines.append(f"weights of the {part}: {shares}")

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import math
+import statistics
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from edgecap.box import sample_photos
 from edgecap.exporting import ParityImages, bleu4_difference
-from edgecap.files import make_folder
-from edgecap.timing import time_files
-from edgecap_runtime.atomic import replacing
+from edgecap.timing import Timing, time_files
+from edgecap_runtime.errors import OptionError
 
 if TYPE_CHECKING:
     from edgecap_export import Calibration, CaptionerSource, ExportReport, Recipe
 
-COLUMNS = ("quantized", "kB saved", "words changed", "log p", "BLEU-4", "encode", "a word")
-"""The heads of `Damage.cells`."""
-
+_PLAIN = "nothing"
+_WHOLE = "all parts"
 _TIMED_PHOTOS = 5
-_WHOLE = "everything"
+_KEPT_AT_MOST = 3
+"""Blocks that hurt most are kept in float32 together, up to so many: the harm of neighbours adds
+up, so that keeping one of them may gain nothing."""
 
 
 @dataclass(frozen=True)
 class Damage:
-    """What one variant costs and saves, next to the float32 file of the same format."""
+    """What one file costs and saves, next to the float32 file of the same format."""
 
     name: str
-    """What is quantized: a part, a block of the encoder, or everything."""
+    """What is quantized: nothing, a part, a block of the encoder, or all parts; or a block that is
+    not."""
 
     kind: str
-    """"part", "block" or "all"."""
+    """"none", "part", "block", "all", or "kept": all parts but the blocks of `keeps`."""
 
     bytes_saved: int
     """How much smaller the file is."""
@@ -47,108 +47,83 @@ class Damage:
     """99th percentile of the difference of a log probability at equal prefixes, nats."""
 
     bleu4: dict[str, float] | None
-    """Corpus BLEU-4 greedy minus Keras', with the ends of its 95 % interval, if captions are at
-    hand."""
+    """Corpus BLEU-4 greedy, the file's and Keras', their difference and the ends of its 95 %
+    interval, if captions are at hand."""
 
     encode_ms: float
-    """Median time to encode a photograph."""
+    """Median time to encode a photograph, milliseconds. It was measured in turns with the float32
+    file and is given at that file's usual pace, so that the rows can be compared."""
 
     word_ms: float
-    """Median time of a word."""
+    """Median time of a word, likewise."""
 
-    def cells(self) -> list[str]:
-        """Give it as text."""
-        score = self.bleu4
-        return [
-            f"  {self.name}" if self.kind == "block" else self.name,
-            f"{self.bytes_saved / 1e3:,.0f}",
-            f"{self.changed:.1%}",
-            f"{self.p99:.2g}",
-            "-"
-            if score is None
-            else f"{score['difference']:+.2f} ({score['low']:+.2f} to {score['high']:+.2f})",
-            f"{self.encode_ms:.1f}",
-            f"{self.word_ms:.2f}",
-        ]
+    keeps: tuple[str, ...] = ()
+    """Blocks that are kept in float32, besides the recipe's own, those that hurt most first."""
+
+    @property
+    def harm(self) -> tuple[float, float]:
+        """By what rows are ranked: how far scores move, then how many captions change."""
+        return (self.p99 if math.isfinite(self.p99) else math.inf, self.changed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for JSON; a difference that is not finite becomes None."""
+        known = {**asdict(self), "keeps": list(self.keeps)}
+        return {**known, "p99": self.p99 if math.isfinite(self.p99) else None}
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The report."""
+    """What was measured."""
 
     recipe: str
     """Name of the recipe whose treatments were tried."""
 
+    format: str
+    """Ending of the files, without the dot."""
+
     images: int
     """Photographs compared on."""
 
+    plain: Damage
+    """The float32 file."""
+
     rows: tuple[Damage, ...]
-    """In the order of the road: parts, the encoder's blocks from first to last, everything."""
+    """In the order of the road: parts, within the encoder its blocks, all parts at the end."""
 
-    kept: Damage | None
-    """Everything quantized but the block that hurts most; None where no block is quantized."""
-
-    @property
-    def by_damage(self) -> list[Damage]:
-        """The rows, those that hurt most first."""
-        return sorted(self.rows, key=lambda row: (-row.p99, -row.changed))
+    kept: tuple[Damage, ...]
+    """All parts but the block that hurts most, but the two that do, and so on; none where no block
+    is quantized."""
 
     @property
-    def worst_block(self) -> Damage | None:
-        """The block that hurts most, if any is quantized."""
-        blocks = [row for row in self.by_damage if row.kind == "block"]
-        return blocks[0] if blocks else None
+    def whole(self) -> Damage:
+        """All parts."""
+        return next(row for row in self.rows if row.kind == "all")
 
-    def verdict(self) -> str:
-        """Say which block hurts most and what keeping it in float would bring."""
-        worst, kept = self.worst_block, self.kept
-        if worst is None or kept is None:
-            return f"recipe {self.recipe} leaves the encoder in float32: no block of it hurts"
-        whole = next(row for row in self.rows if row.kind == "all")
-        more = (whole.bytes_saved - kept.bytes_saved) / 1e3
-        return (
-            f"{worst.name} hurts most: alone it changes {worst.changed:.1%} of the captions (log p "
-            f"{worst.p99:.2g}). With --keep-float {worst.name} the recipe changes "
-            f"{kept.changed:.1%} instead of {whole.changed:.1%} (log p {kept.p99:.2g} instead of "
-            f"{whole.p99:.2g}), and the file is {more:,.0f} kB larger."
-        )
+    def by_damage(self, *kinds: str) -> list[Damage]:
+        """Give the rows of these kinds, those that hurt most first."""
+        rows = [row for row in self.rows if row.kind in kinds]
+        return sorted(rows, key=lambda row: row.harm, reverse=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
         return {
             "recipe": self.recipe,
+            "format": self.format,
             "images": self.images,
-            "rows": [asdict(row) for row in self.rows],
-            "kept": None if self.kept is None else asdict(self.kept),
-            "verdict": self.verdict(),
+            "plain": self.plain.to_dict(),
+            "rows": [row.to_dict() for row in self.rows],
+            "kept": [row.to_dict() for row in self.kept],
         }
 
-    def write(self, folder: Path) -> Path:
-        """Write sensitivity.json, .csv and .png into a folder; gives the picture's path.
 
-        Raises:
-            EdgecapError: they can't be written.
-        """
-        make_folder(folder)
-        with replacing(folder / "sensitivity.json") as stream:
-            stream.write(json.dumps(self.to_dict(), indent=2).encode())
-        with replacing(folder / "sensitivity.csv") as stream:
-            stream.write(self._csv().encode())
-        picture = folder / "sensitivity.png"
-        with replacing(picture) as stream:
-            _draw(self, stream)
-        return picture
+@dataclass(frozen=True)
+class _Variant:
+    """A file to make."""
 
-    def _csv(self) -> str:
-        lines = io.StringIO()
-        table = csv.writer(lines)
-        table.writerow(["name", "kind", "bytes_saved", "changed", "p99", "bleu4_difference"])
-        for row in self.rows:
-            score = "" if row.bleu4 is None else f"{row.bleu4['difference']:.3f}"
-            table.writerow(
-                [row.name, row.kind, row.bytes_saved, f"{row.changed:.4f}", f"{row.p99:.5f}", score]
-            )
-        return lines.getvalue()
+    name: str
+    kind: str
+    recipe: Recipe
+    keeps: tuple[str, ...] = ()
 
 
 def measure_sensitivity(
@@ -163,6 +138,9 @@ def measure_sensitivity(
 ) -> Sensitivity:
     """Quantize one part or block at a time, all else in float32, and compare each with Keras.
 
+    Each takes an export and a proof, some seconds; the files are in a temporary folder, never more
+    than two at a time.
+
     Args:
         source: the captioner.
         recipe: how each part is treated.
@@ -173,67 +151,149 @@ def measure_sensitivity(
         progress: called with (stage, done, total).
 
     Raises:
-        EdgecapError: a part can't be treated so in this format.
+        OptionError: the recipe quantizes nothing, or a part can't be treated so in this format.
+        EdgecapError: a file can't be made.
     """
-    from edgecap_export import Prover, export
+    from edgecap_export import Prover
 
-    variants = list(_variants(source, recipe))
-    stage = "quantizing one at a time"
-    progress(stage, 0, len(variants) + 3)
+    variants = _variants(source, recipe)
+    if len(variants) == 1:
+        raise OptionError(
+            f"recipe {recipe.name!r} quantizes nothing; choose another (see `edgecap recipes`)"
+        )
+    blocks = sum(variant.kind == "block" for variant in variants)
+    total = 2 + len(variants) + min(_KEPT_AT_MOST, max(blocks - 1, 0))
+    done = 0
+
+    def tell() -> None:
+        nonlocal done
+        progress("quantizing one at a time", done, total)
+        done += 1
+
+    tell()
     prover = Prover(source, images.paths)
+    tell()
+    made: list[_Measured] = []
+    kept: list[_Measured] = []
     with tempfile.TemporaryDirectory(prefix="edgecap-sensitivity-") as folder:
-
-        def make(name: str, variant: Recipe) -> ExportReport:
-            return export(
-                source,
-                Path(folder) / f"{name}{suffix}",
-                recipe=variant,
-                prover=prover,
-                gate=False,
-                calibration=calibration,
-                references=images.references,
-                scorer=bleu4_difference,
-            )
-
-        made = {"float32": make("float32", recipe.changed(**_all_float()))}
-        for place, (name, _, variant) in enumerate(variants):
-            progress(stage, place + 1, len(variants) + 3)
-            made[name] = make(name.replace(" ", "-"), variant)
-        blocks = [(made[name].parity.p99, name) for name, kind, _ in variants if kind == "block"]
-        kept = None
-        if blocks:
-            kept = f"all but {max(blocks)[1]}"
-            variant = recipe.changed(keep_float=(*recipe.keep_float, max(blocks)[1]))
-            made[kept] = make(kept.replace(" ", "-"), variant)
-        progress(stage, len(variants) + 2, len(variants) + 3)
-        timed = time_files(
-            {name: report.path for name, report in made.items()},
-            sample_photos()[:_TIMED_PHOTOS],
-            threads=threads,
-            progress=lambda done, total: progress("timing", done, total),
-        )
-        progress(stage, len(variants) + 3, len(variants) + 3)
-
-    def damage(name: str, kind: str) -> Damage:
-        report = made[name]
-        scores = report.parity.scores
-        return Damage(
-            name=name,
-            kind=kind,
-            bytes_saved=made["float32"].size - report.size,
-            changed=1 - report.parity.token_exact_greedy,
-            p99=report.parity.p99,
-            bleu4=None if scores is None else dict(scores["greedy"]),
-            encode_ms=timed[name].encode,
-            word_ms=timed[name].word,
-        )
-
+        bench = _Bench(Path(folder), suffix, prover, images, calibration, threads)
+        plain = bench.begin(_Variant(_PLAIN, "none", recipe.changed(**_all_float())))
+        tell()
+        # The whole recipe first: what the format can't have then shows at once.
+        *alone, everything = variants
+        whole = bench.measure(everything)
+        tell()
+        for variant in alone:
+            made.append(bench.measure(variant))
+            tell()
+        made.append(whole)
+        for keeps in _worth_keeping(made):
+            changed = recipe.changed(keep_float=(*recipe.keep_float, *keeps))
+            kept.append(bench.measure(_Variant(keeps[-1], "kept", changed, keeps)))
+            tell()
+    encode = statistics.median(one.beside.encode for one in (*made, *kept))
+    word = statistics.median(one.beside.word for one in (*made, *kept))
     return Sensitivity(
         recipe=recipe.name,
+        format=suffix.removeprefix("."),
         images=len(images.paths),
-        rows=tuple(damage(name, kind) for name, kind, _ in variants),
-        kept=None if kept is None else damage(kept, "all"),
+        plain=plain.damage(encode, word),
+        rows=tuple(one.damage(encode, word) for one in made),
+        kept=tuple(one.damage(encode, word) for one in kept),
     )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A variant's file, after it is gone."""
+
+    variant: _Variant
+    bytes_saved: int
+    report: ExportReport
+    timing: Timing
+    beside: Timing
+    """The float32 file's, in the same rounds."""
+
+    def damage(self, encode: float, word: float) -> Damage:
+        """Put it in a row; encode, word: the float32 file's usual milliseconds."""
+        parity = self.report.parity
+        scores = parity.scores
+        return Damage(
+            name=self.variant.name,
+            kind=self.variant.kind,
+            bytes_saved=self.bytes_saved,
+            changed=1 - parity.token_exact_greedy,
+            p99=parity.p99,
+            bleu4=None if scores is None else dict(scores["greedy"]),
+            encode_ms=self.timing.encode * encode / self.beside.encode,
+            word_ms=self.timing.word * word / self.beside.word,
+            keeps=self.variant.keeps,
+        )
+
+
+class _Bench:
+    """Makes a variant's file, compares it with Keras, times it beside the float32 file, drops it.
+
+    All open at once would be fairer still, but 35 float files of an InceptionV3 take gigabytes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        suffix: str,
+        prover: Any,
+        images: ParityImages,
+        calibration: Calibration | None,
+        threads: int | None,
+    ) -> None:
+        self._folder = folder
+        self._suffix = suffix
+        self._prover = prover
+        self._images = images
+        self._calibration = calibration
+        self._threads = threads
+        self._photos = sample_photos()[:_TIMED_PHOTOS]
+
+    def begin(self, plain: _Variant) -> _Measured:
+        """Make the float32 file, which stays."""
+        self._plain = self._export("plain", plain)
+        timing = self._time(self._plain.path)[1]
+        return _Measured(plain, 0, self._plain, timing, timing)
+
+    def measure(self, variant: _Variant) -> _Measured:
+        # The same name each time: names of blocks are not for files.
+        report = self._export("variant", variant)
+        timing, beside = self._time(report.path)
+        saved = self._plain.size - report.size
+        report.path.unlink()
+        return _Measured(variant, saved, report, timing, beside)
+
+    def _export(self, name: str, variant: _Variant) -> ExportReport:
+        from edgecap_export import export
+
+        return export(
+            self._prover.source,
+            self._folder / f"{name}{self._suffix}",
+            recipe=variant.recipe,
+            prover=self._prover,
+            gate=False,
+            calibration=self._calibration,
+            references=self._images.references,
+            scorer=bleu4_difference,
+        )
+
+    def _time(self, path: Path) -> tuple[Timing, Timing]:
+        """Give the times of a file, and those of the float32 file beside it."""
+        files = {"variant": path, "plain": self._plain.path}
+        timed = time_files(files, self._photos, threads=self._threads)
+        return timed["variant"], timed["plain"]
+
+
+def _worth_keeping(made: Sequence[_Measured]) -> list[tuple[str, ...]]:
+    """Give the block that hurts most, the two that do, and so on."""
+    blocks = [one.damage(1, 1) for one in made if one.variant.kind == "block"]
+    worst = [row.name for row in sorted(blocks, key=lambda row: row.harm, reverse=True)]
+    return [tuple(worst[: count + 1]) for count in range(min(_KEPT_AT_MOST, len(worst) - 1))]
 
 
 def _all_float() -> dict[str, Any]:
@@ -242,68 +302,25 @@ def _all_float() -> dict[str, Any]:
     return {**dict.fromkeys(PARTS, "float32"), "keep_float": ()}
 
 
-def _variants(source: CaptionerSource, recipe: Recipe) -> Iterator[tuple[str, str, Recipe]]:
-    """Yield name, kind and recipe of each variant, in the order of the road."""
+def _variants(source: CaptionerSource, recipe: Recipe) -> Sequence[_Variant]:
+    """Give all that is quantized by itself, in the order of the road, the whole recipe last."""
     from edgecap_export import encoder_blocks
     from edgecap_export.treatments import PARTS
 
+    made = []
     for part in PARTS:
         if recipe.treatment(part) == "float32":
             continue
         alone = {**_all_float(), part: recipe.treatment(part)}
         if part == "encoder":
             alone["keep_float"] = recipe.keep_float
-        yield part, "part", recipe.changed(**alone)
+        made.append(_Variant(part, "part", recipe.changed(**alone)))
         if part == "encoder":
             names = [block.name for block in encoder_blocks(source.encoder)]
-            for name in names:
-                if name not in recipe.keep_float:
-                    others = tuple(other for other in names if other != name)
-                    yield name, "block", recipe.changed(**{**alone, "keep_float": others})
-    yield _WHOLE, "all", recipe
-
-
-def _draw(report: Sensitivity, stream: IO[bytes]) -> None:
-    """Draw a bar for each row, from the photograph at the top to the words at the bottom."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    rows = _drawn(report)
-    figure = Figure(figsize=(9, 0.28 * len(rows) + 1.3), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    colours = {"part": "tab:blue", "block": "tab:gray", "all": "black"}
-    worst = report.worst_block
-    places = range(len(rows))
-    axes.barh(
-        places,
-        [row.p99 for row in rows],
-        color=["tab:red" if row is worst else colours[row.kind] for row in rows],
-    )
-    for place, row in zip(places, rows, strict=True):
-        axes.annotate(
-            f"{row.changed:.0%} of captions",
-            (row.p99, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
-    axes.set_yticks(list(places), [row.name for row in rows], fontsize=9)
-    axes.invert_yaxis()
-    axes.margins(x=0.18, y=0.01)
-    axes.set_xlabel("difference of log probabilities from Keras', 99th percentile (nats)")
-    axes.set_title(
-        f"{report.recipe}, one part (blue) or encoder block (grey) quantized at a time; "
-        f"{report.images} photographs",
-        fontsize=10,
-        loc="left",
-    )
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    figure.savefig(stream, dpi=110, format="png")
-
-
-def _drawn(report: Sensitivity) -> Sequence[Damage]:
-    last = [] if report.kept is None else [report.kept]
-    return [*report.rows, *last]
+            quantized = [name for name in names if name not in recipe.keep_float]
+            # One block is the encoder itself.
+            for name in quantized if len(quantized) > 1 else ():
+                others = tuple(other for other in names if other != name)
+                only = recipe.changed(**{**alone, "keep_float": others})
+                made.append(_Variant(name, "block", only))
+    return [*made, _Variant(_WHOLE, "all", recipe)]

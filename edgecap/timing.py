@@ -32,7 +32,7 @@ def time_files(
     photos: Sequence[Path],
     *,
     threads: int | None = None,
-    progress: Callable[[int, int], None],
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Timing]:
     """Open all files and let them caption in turns, each turn after a warm-up.
 
@@ -42,6 +42,7 @@ def time_files(
         threads: of the interpreters.
         progress: called with (turns done, turns in all).
     """
+    tell = progress or (lambda done, total: None)
     total = len(files) * _ROUNDS
     made: dict[str, list[Caption]] = {name: [] for name in files}
     with ExitStack() as stack:
@@ -51,10 +52,10 @@ def time_files(
         }
         for turn in range(_ROUNDS):
             for place, (name, captioner) in enumerate(opened.items()):
-                progress(turn * len(files) + place, total)
+                tell(turn * len(files) + place, total)
                 captioner.caption(photos[0], beam=1)  # warm: another interpreter was at work
                 made[name] += [captioner.caption(photo, beam=1) for photo in photos]
-    progress(total, total)
+    tell(total, total)
     return {name: _medians(captions) for name, captions in made.items()}
 
 

@@ -24,6 +24,7 @@ from edgecap_runtime.options import search_name
 
 if TYPE_CHECKING:
     from edgecap.data import Photo
+    from edgecap.exporting import CalibrationPhotos
 
 __all__ = ["Benchmark", "Stages"]
 
@@ -43,8 +44,6 @@ class Benchmark:
     """The captioner in Keras form, for plans that are exported first."""
     photos: tuple[Path, ...]
     """The photographs that are timed."""
-    calibrate: tuple[Path, ...]
-    """The photographs that recipes may be calibrated on."""
     images: tuple[Photo, ...]
     """The photographs with references that are scored; none if empty."""
     threads: int
@@ -59,6 +58,8 @@ class Benchmark:
     """Seed of the order of turns and of the intervals."""
     out: Path
     """Folder of the report, which exists."""
+    calibration: CalibrationPhotos | None = None
+    """The photographs that recipes are calibrated on; None where no plan has such a recipe."""
 
     def measure(self, stages: Stages) -> dict[str, Any]:
         """Do it and give the report; an interrupt ends it early and is noted in the report."""
@@ -88,7 +89,13 @@ class Benchmark:
                 "seed": self.seed,
                 "photos": [path.name for path in self.photos],
                 "quality_images": len(self.images),
-                "calibration_photos": len(self.calibrate),
+                "calibration": None
+                if self.calibration is None
+                else {
+                    "photographs": self.calibration.said,
+                    "images_at_most": self.calibration.count,
+                    "seed": self.calibration.seed,
+                },
             },
             "machine": describe_machine(),
             "disturbance": disturbance(before, load_now()),
@@ -105,7 +112,7 @@ class Benchmark:
                     bench.rows,
                     self.run,
                     self.photos,
-                    self.calibrate,
+                    () if self.calibration is None else self.calibration.paths,
                     logs,
                     progress,
                 )

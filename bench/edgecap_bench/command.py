@@ -15,7 +15,11 @@ __all__ = ["bench", "main"]
 
 def _describe_targets() -> str:
     """Say what kinds of targets there are."""
-    return "; ".join(f"{name}: {kind.description}" for name, kind in KINDS.items())
+    return "; ".join(
+        f"{name}: {kind.description}"
+        + (f", by default as {', '.join(kind.usual)}" if kind.usual else "")
+        for name, kind in KINDS.items()
+    )
 
 
 @click.command()
@@ -23,20 +27,27 @@ def _describe_targets() -> str:
 @click.option(
     "--targets",
     metavar="NAME,...",
-    help=f"What a RUN is measured as; by default all of them. {_describe_targets()}.",
+    help=f"What a RUN is measured as; by default every kind. {_describe_targets()}.",
 )
 @click.option(
     "--photos",
     type=click.Path(path_type=Path),
     help="Folder of photographs (or one photograph) to time; by default edgecap's samples.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Dataset for corpus BLEU; untimed.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Dataset for corpus BLEU, untimed. Its train split calibrates the recipes that want it; "
+    "without one edgecap's samples do.",
+)
 @click.option(
     "--images",
     type=click.Path(path_type=Path),
     help="Folder of the dataset's image files, if it is not beside the captions.",
 )
-@click.option("--split", default="dev", show_default=True, help="Split of the dataset.")
+@click.option(
+    "--split", default="dev", show_default=True, help="Split of the dataset that is scored."
+)
 @click.option(
     "--quality-images",
     type=click.IntRange(min=1),

@@ -1,12 +1,13 @@
 """A process that exports a run's files for the benchmark; speaks as `worker` does.
 
 Apart from the benchmark's own process, so that TensorFlow isn't beside the targets while they are
-timed. Requests: {"do": "start", "run": folder, "photos": [...]} and {"do": "export", "path": file,
-"recipe": name}. "start" takes the photographs to calibrate on too.
+timed. Requests: {"do": "start", "run": folder, "photos": [...], "calibrate": [...]} and {"do":
+"export", "path": file, "recipe": name}.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,26 +23,25 @@ class _Exporter:
     def __init__(self) -> None:
         self._source: CaptionerSource
         self._prover: Prover
-        self._calibration: Calibration
+        self._photos: Sequence[str]
+        self._calibration: Calibration | None = None
 
     def start(self, run: str, photos: Sequence[str], calibrate: Sequence[str]) -> dict[str, Any]:
         """Load the run, and caption the photographs by Keras for the comparison.
 
-        calibrate: photographs of which recipes are calibrated on 128, chosen by a seed.
+        calibrate: photographs of which some are chosen once a recipe is calibrated.
         """
         from edgecap.captioner import TrainedCaptioner
-        from edgecap_export import Prover, choose_calibration
+        from edgecap_export import Prover
 
         self._source = TrainedCaptioner.load(run).source()
         self._prover = Prover(self._source, list(photos))
-        self._calibration = choose_calibration(
-            calibrate, self._source.preparation, lambda stage, done, total: None
-        )
+        self._photos = calibrate
         return {}
 
     def export(self, path: str, recipe: str) -> dict[str, Any]:
         """Export by a recipe; a file below its gate is measured too, its row says so."""
-        from edgecap_export import export
+        from edgecap_export import export, recipe_named
 
         report = export(
             self._source,
@@ -49,9 +49,26 @@ class _Exporter:
             recipe=recipe,
             gate=False,
             prover=self._prover,
-            calibration=self._calibration,
+            calibration=self._calibrated() if recipe_named(recipe).calibrated else None,
         )
         return {"verdict": report.parity.verdict}
+
+    def _calibrated(self) -> Calibration:
+        """Prepare photographs at the first need: where they are too few, only those rows fail."""
+        from edgecap_bench.exporting import CALIBRATION_IMAGES, CALIBRATION_SEED
+        from edgecap_export import choose_calibration
+
+        if self._calibration is None:
+            self._calibration = choose_calibration(
+                self._photos,
+                self._source.preparation,
+                lambda stage, done, total: None,
+                count=CALIBRATION_IMAGES,
+                seed=CALIBRATION_SEED,
+            )
+            for problem in self._calibration.left_out:
+                print(f"left out of the calibration: {problem}", file=sys.stderr)
+        return self._calibration
 
 
 def main() -> None:

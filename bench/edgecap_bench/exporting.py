@@ -9,7 +9,12 @@ from pathlib import Path
 from edgecap_bench.measure import Progress, Row
 from edgecap_bench.process import WorkerError, WorkerProcess
 
-__all__ = ["EXPORT_ENVIRONMENT", "export_all"]
+__all__ = ["CALIBRATION_IMAGES", "CALIBRATION_SEED", "EXPORT_ENVIRONMENT", "export_all"]
+
+CALIBRATION_IMAGES = 128
+"""Photographs that a recipe is calibrated on, at most, ..."""
+CALIBRATION_SEED = 0
+"""... and what they are chosen by."""
 
 _COMMAND = (sys.executable, "-P", "-m", "edgecap_bench.exporter")
 EXPORT_ENVIRONMENT = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgecap.box import find_run, sample_photos
 from edgecap.files import make_folder
 from edgecap_bench.benchmark import Benchmark
+from edgecap_bench.exporting import CALIBRATION_IMAGES, CALIBRATION_SEED
 from edgecap_bench.targets import Plan, Setting, plan_targets
 from edgecap_bench.targets.bare import plan_floor
 from edgecap_bench.targets.runtime_file import plan_file
@@ -20,6 +22,7 @@ from edgecap_runtime.preparation import open_photo
 
 if TYPE_CHECKING:
     from edgecap.data import Photo
+    from edgecap.exporting import CalibrationPhotos
 
 __all__ = ["find_photos", "plan_benchmark"]
 
@@ -72,13 +75,13 @@ def plan_benchmark(
         plans=tuple(plans),
         run=run,
         photos=tuple(find_photos(photos)),
-        calibrate=_calibration_photos(data, images, split),
         images=_quality_images(data, images, split, quality_images),
         threads=threads,
         beams=tuple(sorted({1, beam})),
         rounds=rounds,
         import_repeats=import_repeats,
         seed=seed,
+        calibration=_calibration(plans, data, images, split),
         out=make_folder(out),
     )
 
@@ -128,15 +131,21 @@ def _with_floor(plan: Plan, threads: int) -> list[Plan]:
     return [plan, plan_floor(plan, threads)] if plan.has_floor else [plan]
 
 
-def _calibration_photos(data: Path | None, images: Path | None, split: str) -> tuple[Path, ...]:
-    """Give the train split of the data, unless that is what is scored, or edgecap's samples."""
-    if data is not None:
-        from edgecap.data import load_dataset
+def _calibration(
+    plans: Sequence[Plan], data: Path | None, images: Path | None, split: str
+) -> CalibrationPhotos | None:
+    """Take the train split of the data, unless that is what is scored, or edgecap's samples."""
+    from edgecap_export.recipes import recipe_named
 
-        train = load_dataset(data, images=images).photos.get("train", ())
-        if train and split != "train":
-            return tuple(photo.path for photo in train)
-    return tuple(sample_photos())
+    if not any(plan.recipe is not None and recipe_named(plan.recipe).calibrated for plan in plans):
+        return None
+    from edgecap.exporting import SAMPLES, CalibrationPhotos
+
+    choose = functools.partial(
+        CalibrationPhotos.choose, split=split, count=CALIBRATION_IMAGES, seed=CALIBRATION_SEED
+    )
+    found = choose(given=None, data=data, images=images)
+    return found or choose(given=SAMPLES, data=None)
 
 
 def _quality_images(

@@ -119,6 +119,12 @@ def _remarks(report: Mapping[str, Any]) -> list[str]:
     reference = next((row["same_words"]["as"] for row in rows if row["same_words"]), None)
     if reference is not None:
         lines.append(f"same words: as {reference} says")
+    calibration = report["settings"].get("calibration")
+    if calibration:
+        lines.append(
+            f"calibrated recipes: on up to {calibration['images_at_most']} of "
+            f"{calibration['photographs']}, seed {calibration['seed']}"
+        )
     load = report["disturbance"]["load_before"]
     if load and load[0] > _BUSY:
         lines.append(f"the machine was busy before the benchmark began (load {load[0]:.1f})")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import click
 
-from edgecap.console import load_keras, print_json, print_table, progress_bars
+from edgecap.console import ERRORS, load_keras, print_json, print_table, progress_bars
 
 _CALIBRATED_ON = 128
 """Photographs of the train split of --data, at most."""
@@ -25,7 +26,8 @@ _CALIBRATED_ON = 128
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Folder with photographs and captions to prove on; by default the samples serve.",
+    help="Folder with photographs and captions to prove on, with a train split to calibrate on; by "
+    "default the samples serve for both.",
 )
 @click.option("--split", default="dev", show_default=True, help="Split of --data to prove on.")
 @click.option(
@@ -56,16 +58,17 @@ def demo(
     from edgecap.exporting import SAMPLES, CalibrationPhotos, ParityImages
 
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
-    photographs = CalibrationPhotos.choose(
-        given=None, data=data, split=split, count=_CALIBRATED_ON, seed=0
-    ) or CalibrationPhotos.choose(
-        given=SAMPLES, data=None, split=split, count=_CALIBRATED_ON, seed=0
-    )
+    choose = functools.partial(CalibrationPhotos.choose, split=split, count=_CALIBRATED_ON, seed=0)
+    of_data = choose(given=None, data=data)
+    photographs = of_data or choose(given=SAMPLES, data=None)
     assert photographs is not None  # the samples always are
     with progress_bars() as report:
         shown = demonstrate(
             run, out, images=images, calibrate=photographs, threads=threads, progress=report
         )
+    calibration = shown.calibration
+    for problem in () if calibration is None else calibration.left_out:
+        ERRORS.print(f"left out of the calibration: {problem}", style="yellow", markup=False)
     if as_json:
         print_json(shown.to_dict())
         return
@@ -76,6 +79,8 @@ def demo(
         print_table("corpus BLEU-4, paired with Keras'", SCORE_COLUMNS, scores)
     click.echo("greedy =, beam =: captions that are Keras' own, word for word")
     click.echo("log p: largest difference of a log-probability from Keras' at equal prefixes")
-    click.echo(f"static-int8 calibrated on {photographs.said}")
+    if calibration is not None:
+        better = "" if of_data else "; give --data for better"
+        click.echo(f"static-int8: {photographs.used(calibration)}{better}")
     click.echo(f"compared with Keras: {shown.verdict()}")
     click.echo(f"picture: {shown.picture}")

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecap.console import ERRORS, load_keras, print_json, print_table, progress_bars
+from edgecap_export.recipes import RANGES
 from edgecap_runtime.errors import OptionError
 
 if TYPE_CHECKING:
-    from edgecap.exporting import CalibrationPhotos
+    from edgecap.exporting import CalibrationPhotos, ParityImages
     from edgecap.tuning import Budget
+    from edgecap_export import ExportReport
 
 _AUTO = "auto"
 _BLEU_LOSS = 0.3
@@ -58,7 +60,13 @@ _BLEU_LOSS = 0.3
     type=click.IntRange(min=1),
     help="Photographs to calibrate on, chosen by --seed.",
 )
-@click.option("--seed", default=0, show_default=True, help="Chooses them.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Chooses the photographs to calibrate on.",
+)
 @click.option(
     "--keep-float",
     multiple=True,
@@ -68,7 +76,7 @@ _BLEU_LOSS = 0.3
 )
 @click.option(
     "--ranges",
-    type=click.Choice(["min-max", "moving-average", "percentile"]),
+    type=click.Choice(RANGES),
     help="How ranges of activations are calibrated; by default as the recipe says.",
 )
 @click.option(
@@ -79,7 +87,8 @@ _BLEU_LOSS = 0.3
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Folder with photographs and captions: proves on them, and compares BLEU too.",
+    help="Folder with photographs and captions: proves on a split of them, and compares BLEU too; "
+    "calibrates on the train split.",
 )
 @click.option("--split", default="dev", show_default=True, help="Split of --data to prove on.")
 @click.option(
@@ -123,17 +132,23 @@ def export(
 
     Without --data or --photos the samples in the box serve, and the report says how many.
 
+    A recipe that is calibrated (`edgecap recipes` says which are) takes photographs like those that
+    it will caption: with --calibrate, or the train split of --data, never the split that is proven
+    on.
+
     \b
     Examples:
       edgecap export mobilenet-lstm -o captioner.tflite
       edgecap export runs/mine -o captioner.onnx --quantize dynamic-int8 --data flickr8k
       edgecap export runs/mine -o small.tflite --quantize static-int8 --calibrate holiday/
+      edgecap export runs/mine -o mine.onnx --quantize mine.toml --data flickr8k
       edgecap export runs/mine -o best.tflite --quantize auto --max-mb 10 --data flickr8k
     """
     load_keras()
     from edgecap.exporting import (
         CalibrationPhotos,
         ParityImages,
+        adjusted,
         check_is_run,
         export_run,
         recipe_of,
@@ -147,6 +162,10 @@ def export(
         if data is None:
             raise OptionError(
                 "--quantize auto measures BLEU; give captioned photographs with --data"
+            )
+        if photos is not None:
+            raise OptionError(
+                "--quantize auto measures BLEU on --data; leave --photos out, they have no captions"
             )
         if keep_float or ranges or no_bias_correction:
             raise OptionError(
@@ -162,12 +181,11 @@ def export(
     for name, value in limits.items():
         if value is not None:
             raise OptionError(f"{name} is a budget of --quantize auto; give that, or leave it out")
-    chosen = recipe_of(recipe)
-    blocks = tuple(name for text in keep_float for name in text.split(","))
-    chosen = chosen.changed(
-        keep_float=(*chosen.keep_float, *blocks),
-        ranges=ranges or chosen.ranges,
-        bias_correction=chosen.bias_correction and not no_bias_correction,
+    chosen = adjusted(
+        recipe_of(recipe),
+        keep_float=keep_float,
+        ranges=ranges,
+        bias_correction=not no_bias_correction,
     )
     photographs = None
     if chosen.calibrated:
@@ -180,18 +198,30 @@ def export(
             "choose a recipe that is (see `edgecap recipes`)"
         )
     images = ParityImages.choose(data=data, split=split, photos=photos, limit=limit)
-    for problem in images.problems:
-        ERRORS.print(f"left out {problem}", style="yellow")
     with progress_bars() as report:
         made = export_run(
             run, out, recipe=chosen, images=images, calibrate=photographs, progress=report
         )
-    for problem in () if made.calibration is None else made.calibration.left_out:
-        ERRORS.print(f"left out of the calibration: {problem}", style="yellow")
+    _warn(images, photographs, made)
     if as_json:
         print_json(made.to_dict())
     else:
         click.echo("\n".join(report_lines(made, photographs)))
+
+
+def _warn(images: ParityImages, photographs: CalibrationPhotos | None, made: ExportReport) -> None:
+    """Name what was left out, and say so if files are proven on what they were calibrated on."""
+    notes = [f"left out {problem}" for problem in images.problems]
+    if photographs is not None and made.calibration is not None:
+        notes += [f"left out of the calibration: {why}" for why in made.calibration.left_out]
+        shared = photographs.shared_with(images)
+        if shared:
+            notes.append(
+                f"{shared} of the photographs that Keras is compared on may be calibrated on too; "
+                "others tell more"
+            )
+    for note in notes:
+        ERRORS.print(note, style="yellow", markup=False)
 
 
 def _automatically(
@@ -222,6 +252,7 @@ def _automatically(
         rows = [trial.cells(budget, None) for trial in problem.trials]
         print_table(title, COLUMNS, rows)
         raise
+    _warn(images, photographs, made)
     if as_json:
         print_json({**made.to_dict(), "tried": [asdict(trial) for trial in trials]})
         return

@@ -12,8 +12,15 @@ from edgecap.console import print_json, print_table
 def recipes(as_json: bool) -> None:
     """List the recipes that `edgecap export --quantize` takes, and what they do to each part.
 
-    One of your own is a .toml or .json file with the keys of `--json`, and `base`, the recipe
-    that fills in what it leaves out.
+    A recipe that is calibrated takes photographs: `edgecap export --calibrate` or `--data`.
+
+    A recipe of your own is a .toml or .json file with keys as --json shows them (all but
+    `calibrated`, which follows), and `base`, the recipe that fills in what it leaves out.
+
+    \b
+    Examples:
+      edgecap recipes
+      edgecap export mobilenet-lstm -o small.tflite --quantize mine.toml --calibrate holiday/
     """
     from edgecap_export.recipes import recipe_named, recipe_names
     from edgecap_export.treatments import PARTS, TREATMENTS
@@ -28,7 +35,8 @@ def recipes(as_json: bool) -> None:
         [
             (
                 recipe.name,
-                *(recipe.treatment(part) for part in PARTS),
+                # Broken by hand, for tables break long words anywhere at 80 columns.
+                *(recipe.treatment(part).replace("-", "-\n", 1) for part in PARTS),
                 "yes" if recipe.calibrated else "",
             )
             for recipe in known
@@ -36,6 +44,6 @@ def recipes(as_json: bool) -> None:
     )
     for recipe in known:
         click.echo(f"{recipe.name}: {recipe.description}")
-    click.echo()
+    click.echo("\nWhat becomes of a part:")
     for name, treatment in TREATMENTS.items():
         click.echo(f"{name}: {treatment.description}")

@@ -39,7 +39,13 @@ from edgecap_runtime.errors import OptionError
     type=click.IntRange(min=1),
     help="How many; an export takes more, but here each block is calibrated anew.",
 )
-@click.option("--seed", default=0, show_default=True, help="Chooses them.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Chooses the photographs to calibrate on.",
+)
 @click.option(
     "--recipe",
     "recipe",

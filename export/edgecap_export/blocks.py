@@ -110,13 +110,14 @@ def _kernels(layers: Sequence[Any]) -> list[Any]:
 
 def _stretches(model: Any) -> Iterator[list[Any]]:
     """Yield the layers of a model in groups; between two, one tensor carries everything."""
-    config = _functional(model)
-    if config is None:
+    functional = _functional(model)
+    if functional is None:
         yield [model]
         return
+    config = functional.get_config()
     order = [item["config"]["name"] for item in config["layers"]]
     # Layers, and operations that were called without one.
-    made = {operation.name: operation for operation in model.operations}
+    made = {operation.name: operation for operation in functional.operations}
     place = {name: index for index, name in enumerate(order)}
     readers: dict[int, list[int]] = {index: [] for index in place.values()}
     for item in config["layers"]:
@@ -140,13 +141,10 @@ def _stretches(model: Any) -> Iterator[list[Any]]:
         yield stretch
 
 
-def _functional(model: Any) -> Mapping[str, Any] | None:
-    """Give the config of a functional or sequential model as a graph, None for anything else."""
+def _functional(model: Any) -> Any | None:
+    """Give the graph that a functional or sequential model is, None for anything else."""
     functional = getattr(model, "_functional", None) or model  # what a Sequential keeps inside
-    if type(functional).__name__ != "Functional":
-        return None
-    config: Mapping[str, Any] = functional.get_config()
-    return config
+    return functional if type(functional).__name__ == "Functional" else None
 
 
 def _sources(recorded: Any) -> Iterator[str]:

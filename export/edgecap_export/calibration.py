@@ -84,6 +84,8 @@ def choose_calibration(
             f"Calibration on {count} photographs was asked for; take {FEWEST_IMAGES} or more "
             "(100 to 300 are best)."
         )
+    if seed < 0:
+        raise OptionError(f"The seed of the calibration is {seed}; give 0 or a number above.")
     paths = sorted(Path(photo) for photo in photos)
     order = np.random.default_rng(seed).permutation(len(paths))
     chosen: list[Path] = []

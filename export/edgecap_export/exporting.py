@@ -188,12 +188,26 @@ def _check_possible(writer: FormatWriter, graph: CaptionerGraph, recipe: Recipe)
     """Raise `OptionError` for what the format can't have; the sentence names what it can."""
     for part, reason in writer.lacks(graph, recipe).items():
         treatment = recipe.treatment(part)
-        nearest = TREATMENTS[treatment].nearest or "float32"
+        nearest = _nearest(writer, graph, recipe, part)
         raise OptionError(
             f"{writer.name} can't have the {part} as {treatment!r}, which recipe {recipe.name!r} "
             f"asks for: {reason}; the nearest that works is {nearest!r}, in "
             f"{_with_treatment(part, nearest)}."
         )
+
+
+def _nearest(writer: FormatWriter, graph: CaptionerGraph, recipe: Recipe, part: str) -> str:
+    """Name the treatment most like the recipe's that the part can have in this format."""
+    treatment = recipe.treatment(part)
+    tried = {treatment}
+    while (nearest := TREATMENTS[treatment].nearest) is not None:
+        if nearest in tried or part not in TREATMENTS[nearest].parts:
+            break
+        if part not in writer.lacks(graph, recipe.changed(**{part: nearest})):
+            return nearest
+        tried.add(nearest)
+        treatment = nearest
+    return "float32"
 
 
 def _with_treatment(part: str, treatment: str) -> str:

@@ -11,6 +11,7 @@ identical = 0.6
 from __future__ import annotations
 
 import json
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -18,13 +19,18 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from edgecap_export.recipes import Gate, Recipe, recipe_named
-from edgecap_runtime.errors import OptionError
+from edgecap_export.recipes import Gate, Recipe, recipe_named, recipe_names
+from edgecap_runtime.errors import OptionError, first_line
 
-__all__ = ["read_recipe"]
+__all__ = ["RECIPE_SUFFIXES", "read_recipe"]
 
+RECIPE_SUFFIXES = (".toml", ".json")
+"""Endings of files that describe a recipe."""
+
+_BASE = "float32"
 _KEYS = ("base", *(field.name for field in fields(Recipe)))
 _TEXTS = ("base", "name", "description", "encoder", "embedding", "step", "output", "ranges")
+_MOST = {"identical": 1.0, "log_probability": math.inf, "quantile": 1.0}
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -32,24 +38,35 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
 
     Its keys are the fields of `Recipe`, and `base`, a recipe that fills in those that are left
     out (float32 where there is none). The name is the file's where none is given. Raises
-    `OptionError` for a file that can't be read, an unknown key, a value of a wrong kind, or a
-    treatment that a part can't have.
+    `OptionError` for a file that can't be read, an unknown key, a value of a wrong kind, a
+    treatment that a part can't have, or the name of another recipe.
     """
     file = Path(path)
+    suffix = file.suffix.lower()
+    if suffix not in RECIPE_SUFFIXES:
+        raise OptionError(
+            f"The recipe {str(file)!r} ends in {suffix or 'nothing'!r}; give a file that ends in "
+            f"{' or '.join(RECIPE_SUFFIXES)}."
+        )
     try:
         text = file.read_text("utf-8")
-        given = tomllib.loads(text) if file.suffix.lower() == ".toml" else json.loads(text)
-    except (OSError, UnicodeDecodeError) as problem:
+        given = tomllib.loads(text) if suffix == ".toml" else json.loads(text)
+    except OSError as problem:
         raise OptionError(
-            f"Unable to read the recipe {str(file)!r} ({problem}); give the name of a recipe or a "
-            ".toml or .json file."
+            f"Unable to read the recipe {str(file)!r} ({problem.strerror or problem}); give the "
+            "name of a recipe, or a .toml or .json file that is there."
         ) from problem
-    except ValueError as problem:
+    # Not UTF-8, no TOML, no JSON; brackets in brackets without end.
+    except (ValueError, RecursionError) as problem:
+        kind = suffix.lstrip(".").upper()
         raise OptionError(
-            f"The recipe {str(file)!r} is no {file.suffix.lower().lstrip('.').upper()}: {problem}."
+            f"The recipe {str(file)!r} is no {kind} ({first_line(problem)}); put that right."
         ) from problem
     if not isinstance(given, Mapping):
-        raise OptionError(f"The recipe {str(file)!r} is no table; give keys with values.")
+        raise OptionError(
+            f"The recipe {str(file)!r} is no table; give keys with values, such as "
+            '{"base": "static-int8"}.'
+        )
     return _recipe(dict(given), file)
 
 
@@ -61,10 +78,10 @@ def _recipe(given: dict[str, Any], file: Path) -> Recipe:
                 f"{where} has the key {key!r}, which is none; choose among {', '.join(_KEYS)}."
             )
     for key in _TEXTS:
-        if key in given and not isinstance(given[key], str):
+        if key in given and not (isinstance(given[key], str) and given[key]):
             raise OptionError(f"{where} has {key} {given[key]!r}; give a text.")
-    base = recipe_named(given.pop("base", "float32"))
-    changes = {"name": file.stem, **given}
+    base = recipe_named(given.pop("base", _BASE))
+    changes = {"name": file.stem, "description": f"{base.name} as changed in {file.name}", **given}
     if "keep_float" in changes:
         names = changes["keep_float"]
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -76,7 +93,14 @@ def _recipe(given: dict[str, Any], file: Path) -> Recipe:
         )
     if "gate" in changes:
         changes["gate"] = _gate(changes["gate"], base.gate, where)
-    return base.changed(**changes)
+    recipe = base.changed(**changes)
+    # Reports name recipes: what stands there under a known name must be that recipe.
+    if recipe.name in recipe_names() and recipe != recipe_named(recipe.name):
+        raise OptionError(
+            f"{where} is called {recipe.name!r}, as another recipe is; give it another name by the "
+            "key name."
+        )
+    return recipe
 
 
 def _gate(given: Any, base: Gate, where: str) -> Gate:
@@ -88,7 +112,12 @@ def _gate(given: Any, base: Gate, where: str) -> Gate:
             raise OptionError(
                 f"{where} has the key {key!r} in its gate; choose among {', '.join(limits)}."
             )
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-            raise OptionError(f"{where} has {key} {value!r} in its gate; give a number from 0 on.")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        # Written so that a value that is not a number is refused.
+        if not number or not 0 <= value <= _MOST[key]:
+            legal = "0 on" if math.isinf(_MOST[key]) else f"0 to {_MOST[key]:g}"
+            raise OptionError(
+                f"{where} has {key} {value!r} in its gate; give a number from {legal}."
+            )
         limits[key] = float(value)
     return Gate(**limits)

@@ -31,15 +31,15 @@ from edgecap_export.rounding import best_scales, round_by_moments, rounding_shif
 from edgecap_export.step_graph import CaptionerGraph
 from edgecap_export.tflite_layers import Layer, Observation, layers_of, observe, tensor_data
 
-__all__ = ["TREATED", "quantize"]
+__all__ = ["STATIC", "TREATED", "quantize"]
 
 _CHANNELS = qtyping.QuantGranularity.CHANNELWISE
 _TENSOR = qtyping.QuantGranularity.TENSORWISE
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _LEAST_HALVED = 10_000
-"""Weights from which on a layer is halved: small ones save nothing, and some of them, depthwise
-ones at an encoder's start, are those that rounding hurts most."""
+"""Weights from which on a convolution is halved: small ones save nothing, and some of them,
+depthwise ones at an encoder's start, are those that rounding hurts most."""
 _FLOAT16 = schema.TensorType.FLOAT16
 
 
@@ -91,14 +91,18 @@ def _static(activations: int, pointwise: int = 8) -> Callable[[RecipeManager, _O
 
 
 def _float16(manager: RecipeManager, operator: _Operator) -> None:
-    if operator.layer is not None and operator.layer.weights_count >= _LEAST_HALVED:
-        manager.add_weight_only_config(
-            operator.regex,
-            operator.name,
-            num_bits=16,
-            granularity=_TENSOR,
-            algorithm_key=AlgorithmName.FLOAT_CASTING,
-        )
+    layer = operator.layer
+    if operator.op not in _WEIGHTED or (
+        operator.op in _CONVOLUTIONS and layer is not None and layer.weights_count < _LEAST_HALVED
+    ):
+        return
+    manager.add_weight_only_config(
+        operator.regex,
+        operator.name,
+        num_bits=16,
+        granularity=_TENSOR,
+        algorithm_key=AlgorithmName.FLOAT_CASTING,
+    )
 
 
 _CONFIGURE: Mapping[str, Callable[[RecipeManager, _Operator], None]] = {
@@ -110,7 +114,8 @@ _CONFIGURE: Mapping[str, Callable[[RecipeManager, _Operator], None]] = {
     "static-int4": _static(8, pointwise=4),
     "static-int16x8": _static(16),
 }
-_STATIC = ("static-int8", "static-int4", "static-int16x8")
+STATIC = ("static-int8", "static-int4", "static-int16x8")
+"""Treatments with calibrated ranges."""
 
 # The embedding is quantized in the traced graph.
 TREATED = ("float32", *_CONFIGURE, "int8-rows", "int4-rows")
@@ -173,7 +178,7 @@ def _operators(
         if part == "encoder":
             block = blocks.find(result)
             kept = block is not None and block.name in recipe.keep_float
-            if kept or (treatment in _STATIC and place not in deep):
+            if kept or (treatment in STATIC and place not in deep):
                 continue
         if treatment in _CONFIGURE:
             operator = _Operator(node.op, result, layers.get(result))
@@ -213,10 +218,10 @@ def _observe(
             if operator.layer is not None
         ]
 
-    static = any(treatment in by_treatment for treatment in _STATIC)
+    static = any(treatment in by_treatment for treatment in STATIC)
     narrow = layers("dynamic-int4")
     narrow += [layer for layer in layers("static-int4") if layer.pointwise]
-    means = layers(*_STATIC) if recipe.bias_correction else []
+    means = layers(*STATIC) if recipe.bias_correction else []
     if not (static or narrow or means):
         return Observation({}, {})
     return observe(

@@ -16,8 +16,6 @@ from .photos import photographs_in
 
 if TYPE_CHECKING:
     from .captioner import Alternative, Caption
-    from .manifest import Manifest
-    from .prefix import Prefix
 
 __all__ = ["main"]
 
@@ -103,10 +101,12 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     show = commands.add_parser(
         "show",
         help="print what a file says of itself",
-        description="Print all that a captioner's file says of itself; no interpreter is needed.",
+        description="Print all that a captioner's file says of itself: vocabulary, preparation, "
+        "decoding, what quantization made of each part, the comparison with Keras. No interpreter "
+        "is needed.",
     )
     show.add_argument("file", metavar="FILE", help="the captioner, a .tflite or .onnx file")
-    show.add_argument("--json", action="store_true", help="print JSON for programs")
+    show.add_argument("--json", action="store_true", help="print JSON for programs, nothing cut")
     show.set_defaults(run=_show)
     return parser
 
@@ -185,68 +185,11 @@ def _alternative_as_json(found: Alternative) -> dict[str, Any]:
 
 def _show(chosen: argparse.Namespace) -> int:
     from .bundle import read_manifest
+    from .describing import describe
 
     manifest = read_manifest(chosen.file)
     if chosen.json:
         print(json.dumps(asdict(manifest), indent=1, ensure_ascii=False))
     else:
-        print("\n".join(_lines(chosen.file, manifest)))
+        print("\n".join(describe(chosen.file, manifest)))
     return 0
-
-
-def _lines(path: str, manifest: Manifest) -> Iterator[str]:
-    vocabulary = manifest.vocabulary
-    roles: dict[str, int | None] = {
-        "start": vocabulary.start_id,
-        "end": vocabulary.end_id,
-        "padding": vocabulary.padding_id,
-        "unknown": vocabulary.unknown_id,
-    }
-    never = [f"{vocabulary.words[item]} ({item})" for item in vocabulary.never_said]
-    facts: dict[str, Any] = {
-        "file": f"{path} ({os.path.getsize(path) / 1e6:.1f} MB)",
-        "name": manifest.name,
-        "format version": manifest.format_version,
-        "kind": manifest.kind,
-        "prefix": "none" if manifest.prefix is None else _prefix(manifest.prefix, vocabulary.words),
-        "encoder": manifest.encoder,
-        "decoder": manifest.decoder,
-        "recipe": manifest.recipe,
-        "created": manifest.created,
-        "preparation": asdict(manifest.preparation),
-        "vocabulary": {
-            "words": len(vocabulary),
-            **{
-                role: "none" if place is None else f"{vocabulary.words[place]} ({place})"
-                for role, place in roles.items()
-            },
-            "never said": ", ".join(never) or "none",
-            "attached to the word before": " ".join(vocabulary.attach_left) or "none",
-        },
-        "state": {item.name: f"{item.dtype} {list(item.shape)}" for item in manifest.state},
-        "decoding defaults": asdict(manifest.defaults),
-        "made from": dict(manifest.source) or "not said",
-        "parity": "not checked" if manifest.parity is None else dict(manifest.parity),
-    }
-    yield from _outline(facts, 0)
-
-
-def _prefix(prefix: Prefix, words: Sequence[str]) -> dict[str, Any]:
-    skipped = prefix.skipped_id
-    return {
-        "length": "that of the words" if prefix.length is None else prefix.length,
-        "padding": f"{words[prefix.padding_id]} ({prefix.padding_id}), at the {prefix.padded}",
-        "skipped": "none" if skipped is None else f"{words[skipped]} ({skipped})",
-    }
-
-
-def _outline(facts: dict[str, Any], depth: int) -> Iterator[str]:
-    for name, value in facts.items():
-        head = f"{'  ' * depth}{name}:"
-        if isinstance(value, dict):
-            yield head
-            yield from _outline(value, depth + 1)
-        elif isinstance(value, list):
-            yield f"{head} {json.dumps(value, ensure_ascii=False)}"
-        else:
-            yield f"{head} {value}"

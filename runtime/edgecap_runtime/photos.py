@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from .errors import ImageError
 
@@ -19,7 +18,8 @@ def photographs_in(folder: str | os.PathLike[str]) -> list[str]:
     Raises `ImageError` if it can't be read or holds none.
     """
     try:
-        names: Iterable[str] = sorted(os.listdir(folder))
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if not entry.is_dir())
     except OSError as error:
         raise ImageError(
             f"Unable to read the folder {os.fspath(folder)} ({error.strerror}); check its path and "

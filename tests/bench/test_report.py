@@ -64,7 +64,12 @@ def _report(rows: list[Row]) -> dict[str, object]:
     return {
         "captioner": "tiny",
         "interrupted": False,
-        "settings": {"threads": 2, "rounds": 3, "searches": ["greedy", "beam 3"]},
+        "settings": {
+            "threads": 2,
+            "rounds": 3,
+            "searches": ["greedy", "beam 3"],
+            "calibration": {"photographs": "the samples", "images_at_most": 128, "seed": 0},
+        },
         "machine": {"cpu": "some processor"},
         "disturbance": {"load_before": [7.25, 1.0, 1.0]},
         "import_cost": {"tflite": {"error": "importing failed"}},
@@ -96,6 +101,7 @@ def test_tables_say_what_failed(rows: list[Row], capsys: pytest.CaptureFixture[s
     assert "SIGSEGV" in said.err
     assert "importing failed" in said.err
     assert "load 7.2" in said.err
+    assert "calibrated recipes: on up to 128 of the samples, seed 0" in " ".join(said.err.split())
 
 
 LONG = "mobilenet_v3_large-merge-bilstm-dynamic-int8.tflite"

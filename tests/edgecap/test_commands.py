@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgecap.cli import main
+from edgecap_export import Gate, recipe_named, recipe_names, recipes
+from edgecap_runtime.bundle import read_manifest
 
 from .conftest import TINY_SETTINGS
 
@@ -110,6 +112,90 @@ def test_export_in_lines_for_people(trained: Path, tiny_data: Path, tmp_path: Pa
     assert "int8" in done.output
 
 
+@pytest.fixture
+def loose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A static-int8 that lets the tiny captioner pass: it knows four captions, each very surely."""
+    gate = Gate(identical=0.5, log_probability=5, quantile=0.99)
+    monkeypatch.setitem(
+        recipes._RECIPES, "static-int8", recipe_named("static-int8").changed(gate=gate)
+    )
+
+
+@pytest.mark.usefixtures("loose")
+def test_export_calibrates_on_a_folder_and_changes_the_recipe(
+    trained: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(tiny_data / "images", photos)
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    path = tmp_path / "a.tflite"
+    done = run(
+        "export", trained, "-o", path, "--quantize", "static-int8", "--calibrate", photos,
+        "--calibration-images", 33, "--seed", 5, "--keep-float", "conv1, conv_dw_1",
+        "--keep-float", "conv_pw_1", "--ranges", "percentile", "--no-bias-correction",
+        "--photos", tiny_data / "images", "--images", 12,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert f"calibrated on 32 of the photographs in {photos}, seed 5" in done.stdout
+    assert "int8" in done.stdout
+    assert "left out of the calibration: " in done.stderr
+    assert "broken.jpg" in done.stderr
+    made = read_manifest(path).source["quantization"]
+    assert made["recipe"]["keep_float"] == ["conv1", "conv_dw_1", "conv_pw_1"]
+    assert made["recipe"]["ranges"] == "percentile"
+    assert made["recipe"]["bias_correction"] is False
+    assert made["calibration"]["seed"] == 5
+    assert len(made["calibration"]["names"]) == 32
+    shown = run("show", path)
+    assert "calibration: 32 photographs, seed 5" in shown.output
+    assert "kept in float32: conv1, conv_dw_1, conv_pw_1" in shown.output
+
+
+def test_export_calibrates_on_the_samples_which_are_named(trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.tflite"
+    own = tmp_path / "mine.toml"
+    own.write_text('base = "static-int8"\n[gate]\nidentical = 0.1\nlog_probability = 9\n')
+    done = run("export", trained, "-o", path, "--quantize", own, "--calibrate", "samples")
+    assert done.exit_code == 0, done.output
+    assert "calibrated on 14 of the 14 sample photographs in the box, seed 0" in done.stdout
+    assert "14 of the photographs that Keras is compared on may be calibrated on too" in " ".join(
+        done.stderr.split()
+    )
+    assert ": TFLite, mine, " in done.stdout
+    manifest = read_manifest(path)
+    assert manifest.recipe == "mine"
+    assert manifest.parity is not None
+    assert manifest.parity["gate"]["identical"] == 0.1
+
+
+@pytest.mark.usefixtures("loose")
+def test_export_calibrates_on_the_train_split_of_data(
+    trained: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    done = run(
+        "export", trained, "-o", tmp_path / "a.tflite", "--quantize", "static-int8",
+        "--data", tiny_data, "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    train = (tiny_data / "Flickr_8k.trainImages.txt").read_text().split()
+    assert report["parity"]["images"] == 8
+    assert sorted(report["calibration"]["names"]) == sorted(train)
+    assert report["inspection"]["weight_shares"]["encoder"]["int8"] > 0.9
+
+
+def test_recipes_are_listed() -> None:
+    done = run("recipes")
+    assert done.exit_code == 0, done.output
+    for name in recipe_names():
+        assert f"{name}: {recipe_named(name).description}" in done.output
+    listed = json.loads(run("recipes", "--json").stdout)
+    assert [item["name"] for item in listed] == list(recipe_names())
+    for item in listed:
+        assert item["calibrated"] is recipe_named(item["name"]).calibrated
+        assert item["encoder"] == recipe_named(item["name"]).encoder
+
+
 def test_models_lists_what_is_in_the_box() -> None:
     done = run("models", "--json")
     assert done.exit_code == 0, done.output
@@ -142,6 +228,7 @@ def test_publish_halves_a_run_that_says_the_same(
     assert again.exit_code == 2
 
 
+@pytest.mark.usefixtures("loose")
 def test_demo_shows_every_target(trained: Path, tmp_path: Path) -> None:
     from PIL import Image
 
@@ -149,16 +236,41 @@ def test_demo_shows_every_target(trained: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     shown = json.loads(done.stdout)
     assert [row["target"] for row in shown["targets"]] == [
-        "tflite float32", "tflite dynamic-int8", "onnx float32", "onnx dynamic-int8",
+        "tflite float32", "tflite dynamic-int8", "tflite static-int8",
+        "onnx float32", "onnx dynamic-int8", "onnx static-int8",
     ]  # fmt: skip
     for row in shown["targets"]:
+        calibrated = row["target"].endswith("static-int8")
+        assert (row["export"]["calibration"] is not None) == calibrated
         assert row["encoder_ms"] > 0
         assert row["word_ms"] > 0
         assert row["export"]["parity"]["images"] == shown["photos"]
-        assert row["export"]["parity"]["token_exact_beam"] > 0.8
+        assert row["export"]["parity"]["token_exact_beam"] > (0.5 if calibrated else 0.8)
     with Image.open(shown["picture"]) as picture:
         assert picture.width > 800
-    assert len(list((tmp_path / "demo").iterdir())) == 5
+    assert len(list((tmp_path / "demo").iterdir())) == 7
+
+
+@pytest.mark.usefixtures("loose")
+def test_demo_says_what_it_calibrated_on(
+    trained: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgecap.demonstration.TARGETS", (("tflite", "static-int8"),))
+    done = run("demo", trained, "-o", tmp_path / "demo")
+    assert done.exit_code == 0, done.output
+    said = " ".join(done.stdout.split())
+    assert (
+        "static-int8: calibrated on 14 of the 14 sample photographs in the box, seed 0; give "
+        "--data for better"
+    ) in said
+    done = run("demo", trained, "-o", tmp_path / "demo", "--data", tiny_data)
+    assert done.exit_code == 0, done.output
+    assert f"calibrated on 24 of the photographs of the train split of {tiny_data}" in done.stdout
+    assert "for better" not in done.stdout
+
+
+AUTO = ("export", "RUN", "-o", "x.tflite", "--quantize", "auto")
+STATIC = ("export", "RUN", "-o", "x.tflite", "--quantize", "static-int8")
 
 
 @pytest.mark.parametrize(
@@ -177,6 +289,22 @@ def test_demo_shows_every_target(trained: Path, tmp_path: Path) -> None:
         (("export", "RUN", "-o", "x.pb"), ".tflite"),
         (("export", "RUN", "-o", "x.onnx", "--quantize", "int2"), "dynamic-int8"),
         (("export", "RUN", "-o", "no/such/folder/x.onnx"), "folder"),
+        (("export", "RUN", "-o", "x.tflite", "--quantize", "small"), "--calibrate samples"),
+        (("export", "RUN", "-o", "x.tflite", "--quantize", "no.toml"), "no.toml"),
+        (("export", "RUN", "-o", "x.tflite", "--calibrate", "samples"), "is not calibrated"),
+        (("export", "RUN", "-o", "x.tflite", "--ranges", "percentile"), "is not calibrated"),
+        (("export", "RUN", "-o", "x.tflite", "--keep-float", "conv1"), "all of the encoder in"),
+        (("export", "EXPORTED", "-o", "x.tflite"), "give the run that it was made from"),
+        (("export", "RUN", "-o", "x.tflite", "--max-mb", "9"), "a budget of --quantize auto"),
+        ((*AUTO, "--images", "9"), "give captioned photographs with --data"),
+        ((*AUTO, "--data", "DATA", "--photos", "DATA"), "leave --photos out"),
+        ((*AUTO, "--data", "DATA", "--keep-float", "conv1"), "name a recipe"),
+        ((*AUTO, "--data", "DATA", "--max-mb", "0"), "--max-mb is 0"),
+        ((*STATIC, "--calibrate", "nowhere"), "nowhere"),
+        ((*STATIC, "--calibrate", "DATA"), "holds no photograph"),
+        ((*STATIC, "--data", "DATA", "--split", "train"), "none are given"),
+        ((*STATIC, "--calibrate", "samples", "--calibration-images", "5"), "on 5 photographs"),
+        ((*STATIC, "--calibrate", "samples", "--keep-float", "conv9"), "no block 'conv9'"),
         (("export", "RUN", "-o", "x.onnx", "--data", "DATA", "--photos", "DATA"), "choose one"),
         (("caption", "EXPORTED", "nowhere.jpg"), "nowhere.jpg"),
         (("caption", "nowhere.tflite", "x.jpg"), "nowhere.tflite"),
@@ -236,8 +364,8 @@ def test_a_damaged_run_is_named(trained: Path, tiny_data: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     "command",
     [
-        *("train", "import", "evaluate", "export", "caption", "show", "models", "publish"),
-        *("demo", "bench"),
+        *("train", "import", "evaluate", "export", "recipes", "sensitivity", "caption", "show"),
+        *("models", "publish", "demo", "bench"),
     ],
 )
 def test_every_command_has_help(command: str) -> None:

@@ -356,7 +356,7 @@ def test_learning_whole_captions_follows_learning_words(
             "training.epochs=12",
             "training.reward_epochs=5",
             "training.patience=20",
-            "training.reward_rate=0.003",
+            "training.reward_rate=0.001",
         ),
         minimum_count=1,
     )

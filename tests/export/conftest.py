@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import keras
@@ -13,7 +14,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from edgecap_export import CaptionerSource, ExportReport, Prover, export
+from edgecap_export import (
+    Calibration,
+    CaptionerSource,
+    ExportReport,
+    Prover,
+    Recipe,
+    export,
+    recipe_named,
+)
 from edgecap_runtime.options import DecodingOptions
 from edgecap_runtime.preparation import Preparation, prepare
 from edgecap_runtime.vocabulary import Vocabulary
@@ -221,3 +230,43 @@ def limited(source: CaptionerSource) -> CaptionerSource:
         beam=4, max_words=6, min_words=3, no_repeat_ngram=2, length_penalty=1.3
     )
     return replace(source, defaults=defaults)
+
+
+@pytest.fixture(scope="session")
+def calibration() -> Calibration:
+    """Pictures that no test compares on."""
+    pixels = prepared(photographs(30, seed=3))
+    return Calibration(pixels, tuple(f"{place}.png" for place in range(len(pixels))), seed=7)
+
+
+Write = Callable[..., ExportReport]
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory, request, calibration) -> Write:
+    """Gives the report on a tiny captioner's file, which is written when it is first asked for.
+
+    kind: "step", "bidirectional" or "padded"; recipe: a name, or a recipe of a name of its own.
+    """
+    folder = tmp_path_factory.mktemp("written")
+    provers: dict[str, Prover] = {}
+    reports: dict[tuple[str, Recipe, str], ExportReport] = {}
+
+    def write(kind: str, recipe: str | Recipe, suffix: str = ".tflite") -> ExportReport:
+        chosen = recipe_named(recipe) if isinstance(recipe, str) else recipe
+        if kind not in provers:
+            fixture = "source" if kind == "step" else f"{kind}_source"
+            provers[kind] = Prover(request.getfixturevalue(fixture), photographs(20, seed=1))
+        key = (kind, chosen, suffix)
+        if key not in reports:
+            reports[key] = export(
+                provers[kind].source,
+                folder / f"{kind}-{chosen.name}{suffix}",
+                recipe=chosen,
+                prover=provers[kind],
+                calibration=calibration if chosen.calibrated else None,
+                gate=False,
+            )
+        return reports[key]
+
+    return write

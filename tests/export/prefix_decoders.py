@@ -12,6 +12,8 @@ from edgecap_export import directions_of
 from edgecap_runtime.manifest import Prefix
 
 WORDS, EMBEDDING, UNITS, FEATURES, MAX_WORDS = 61, 16, 24, 256, 8
+# Every order: longer, shorter, more rows, fewer, back to where it began.
+SHAPES = ((1, 1), (1, 5), (3, 5), (3, 2), (5, 9), (1, 9), (2, 1), (1, 1), (3, 5))
 
 
 class PrefixDecoder:
@@ -90,3 +92,16 @@ class Padded(PrefixDecoder):
     def next_word(self, ids, vectors, state, recurrence):
         (outputs,) = recurrence(vectors, directions_of(self.lstm))
         return self.output(outputs[:, -1] + state["image"])
+
+
+def prefixes(source, rows, length):
+    """Words and a state, and what Keras says after them."""
+    random = np.random.default_rng([rows, length])
+    # From 4 on: no padding, no special word.
+    words = random.integers(4, WORDS, (rows, length)).astype(np.int32)
+    features = random.normal(0, 1, (rows, FEATURES)).astype(np.float32)
+    state = np.asarray(source.decoder.first_state(features)["image"])
+    expected = np.asarray(source.decoder.next_logits(features, words))
+    (_, ids), *others = source.decoder.prefix.batches(words)
+    assert not others
+    return ids, state, expected

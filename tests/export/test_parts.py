@@ -10,6 +10,8 @@ import flatbuffers
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from keras import layers
 from onnx import TensorProto, helper, numpy_helper
 
@@ -25,6 +27,7 @@ from edgecap_export import (
     recipe_names,
     register_format,
     register_recipe,
+    step_graph,
 )
 from edgecap_export import formats as formats_module
 from edgecap_export import recipes as recipes_module
@@ -32,7 +35,7 @@ from edgecap_export.graph_view import Constant, GraphView, Node, step_parts
 from edgecap_export.inspection import check, inspect_views
 from edgecap_export.onnx_zero_state import fold_zero_states
 from edgecap_export.quiet import quiet
-from edgecap_export.step_graph import quantize_rows
+from edgecap_export.step_graph import pack_int4_rows, quantize_rows
 from edgecap_runtime.errors import MissingExtraError, OptionError
 
 from .conftest import EMBEDDING, UNITS
@@ -74,7 +77,7 @@ def test_recipes_are_registered_by_name(monkeypatch):
         register_recipe(replace(mine, description="another"))
 
 
-@pytest.mark.parametrize(("part", "treatment"), [("encoder", "dynamic-int8"), ("step", "int8")])
+@pytest.mark.parametrize(("part", "treatment"), [("encoder", "dynamic-int4"), ("step", "int8")])
 def test_impossible_treatment_lists_the_possible_ones(part, treatment):
     with pytest.raises(OptionError, match=f"treats the {part} by '{treatment}'; choose .*float32"):
         Recipe("mine", "", GATE, **{part: treatment})
@@ -98,6 +101,28 @@ def test_rows_are_quantized_within_half_a_step():
     assert (rows.dtype, scales.shape) == (np.int8, (20, 1))
     assert np.all(np.abs(rows * scales - table) <= scales / 2 * 1.001)
     assert not rows[3].any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.integers(1, 9))
+def test_rows_of_4_bits_come_back_from_two_in_a_byte(seed, words, width):
+    random = np.random.default_rng(seed)
+    table = random.normal(size=(words, width)).astype(np.float32) * random.uniform(0, 9)
+    table[0] = 0
+    packed, scales = pack_int4_rows(table)
+    assert (packed.dtype, packed.shape) == (np.uint8, (words, (width + 1) // 2))
+    assert scales.shape == (words, 1)
+    halves = np.concatenate([packed & 15, packed >> 4], axis=1)[:, :width].astype(np.float32)
+    whole = halves - 8
+    assert np.abs(whole).max() <= 7
+    # Half a step, but for what is clipped; 0 is kept.
+    clipped = np.abs(whole) == 7
+    assert np.all((np.abs(whole * scales - table) <= scales * 0.501) | clipped)
+    assert np.all((np.sign(whole) == np.sign(table)) | (whole == 0))
+    assert not whole[0].any()
+    ids = random.integers(0, words, (2, 3))
+    found = np.asarray(step_graph._look_up(table, "int4-rows")(ids))
+    np.testing.assert_array_equal(found, (whole * scales)[ids])
 
 
 class LayerStep:

@@ -24,11 +24,9 @@ from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.errors import OptionError
 
 from .conftest import COMBINATIONS, SIZE, photographs
-from .prefix_decoders import EMBEDDING, FEATURES, UNITS, WORDS
+from .prefix_decoders import EMBEDDING, SHAPES, UNITS, WORDS, prefixes
 
 BOUND = {"float32": 1e-4, "dynamic-int8": 0.5}
-# Every order: longer, shorter, more rows, fewer, back to where it began.
-SHAPES = ((1, 1), (1, 5), (3, 5), (3, 2), (5, 9), (1, 9), (2, 1), (1, 1), (3, 5))
 
 
 @pytest.mark.parametrize(("suffix", "recipe"), COMBINATIONS)
@@ -99,8 +97,9 @@ def test_weights_in_loops_are_seen(prefix_exported, prefix_source):
     view = flatbuffer_view.view(tree, "prefix")
     parts = step_parts(view)
     matrices = {
-        (parts[place], view.constants[view.nodes[place].inputs[1]].shape)
-        for place in flatbuffer_view.fully_connected(tree, "prefix")
+        (part, view.constants[node.inputs[1]].shape)
+        for node, part in zip(view.nodes, parts, strict=True)
+        if node.op == "FULLY_CONNECTED"
     }
     half = UNITS // 2
     assert (
@@ -140,19 +139,6 @@ def test_onnx_lstms_hold_the_weights(prefix_exported, prefix_source, recipe):
     assert "BlockLSTMV2" not in {node.op_type for node in branch.node}
     read = {name for node in branch.node for name in node.input}
     assert set(stored) <= read
-
-
-def prefixes(source, rows, length):
-    """Words and a state, and what Keras says after them."""
-    random = np.random.default_rng([rows, length])
-    # From 4 on: no padding, no special word.
-    words = random.integers(4, WORDS, (rows, length)).astype(np.int32)
-    features = random.normal(0, 1, (rows, FEATURES)).astype(np.float32)
-    state = np.asarray(source.decoder.first_state(features)["image"])
-    expected = np.asarray(source.decoder.next_logits(features, words))
-    (_, ids), *others = source.decoder.prefix.batches(words)
-    assert not others
-    return ids, state, expected
 
 
 @pytest.mark.parametrize("recipe", BOUND)

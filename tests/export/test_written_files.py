@@ -13,6 +13,8 @@ from .conftest import SIZE, UNITS, WORDS
 
 ROWS = (1, 3, 5, 1)
 BOUND = {"float32": 1e-4, "dynamic-int8": 0.5}
+# Of the first state, which is the step's first turn on the image.
+STATE_BOUND = {"float32": 1e-4, "dynamic-int8": 0.05}
 
 
 def step_case(source, rows: int):
@@ -46,7 +48,7 @@ def test_tflite_signatures_equal_keras(exported, source, prover, recipe):
     image = prover.pictures.pixels[:1]
     found = interpreter.get_signature_runner("encode")(image=image)
     for name, value in first_state(source, image).items():
-        np.testing.assert_allclose(found[f"state_{name}"], value, atol=1e-4)
+        np.testing.assert_allclose(found[f"state_{name}"], value, atol=STATE_BOUND[recipe])
     for rows in ROWS:
         ids, state, expected = step_case(source, rows)
         runner = interpreter.get_signature_runner("step")
@@ -102,7 +104,7 @@ def test_onnx_start_and_step_equal_keras(exported, source, prover, recipe):
         found = run(True, pixels, np.zeros(0, np.int32), nothing)
         assert found["logits"].shape == (0, WORDS)
         for name, value in first_state(source, pixels).items():
-            np.testing.assert_allclose(found[f"next_state_{name}"], value, atol=1e-4)
+            np.testing.assert_allclose(found[f"next_state_{name}"], value, atol=STATE_BOUND[recipe])
     for rows in ROWS:
         ids, state, expected = step_case(source, rows)
         found = run(False, np.zeros((0, SIZE, SIZE, 3), np.uint8), ids, state)
@@ -127,16 +129,14 @@ def test_flatbuffer_is_put_right(exported, recipe):
     names = [tensor.name for tensor in tensors]
     assert len(set(names)) == len(names)
     versions = {
-        (graph.name, tree.operatorCodes[operator.opcodeIndex].version)
+        tree.operatorCodes[operator.opcodeIndex].version
         for graph in tree.subgraphs
         for operator in graph.operators
         if tree.operatorCodes[operator.opcodeIndex].builtinCode
         == schema.BuiltinOperator.FULLY_CONNECTED
     }
-    steps = {version for name, version in versions if name == b"step"}
-    assert steps == ({12} if recipe == "dynamic-int8" else steps - {12})
-    # The encoder's float operators keep the version that old interpreters run.
-    assert all(version < 12 for name, version in versions if name == b"encode")
+    # Float operators keep the version that old interpreters run.
+    assert versions == ({12} if recipe == "dynamic-int8" else {1})
 
 
 def test_graphs_share_the_weights_that_both_hold(exported):

@@ -20,9 +20,10 @@ from edgecap_export.progress import Progress
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph, freeze
-from edgecap_export.tflite_quantization import TREATED, quantize
+from edgecap_export.tflite_quantization import STATIC, TREATED, quantize
 from edgecap_export.treatments import PARTS
 from edgecap_runtime.errors import first_line
+from edgecap_runtime.kinds import KINDS
 
 __all__ = ["TFLiteWriter"]
 
@@ -35,11 +36,14 @@ class TFLiteWriter:
 
     def lacks(self, graph: CaptionerGraph, recipe: Recipe) -> Mapping[str, str]:
         """Say for which parts the recipe asks what this format can't have, and why."""
-        return {
+        missing = {
             part: "LiteRT runs no such operators"
             for part in PARTS
             if recipe.treatment(part) not in TREATED
         }
+        if recipe.step in STATIC and not KINDS[graph.kind].carries:
+            missing["step"] = "it runs in a loop, into which calibration can't look"
+        return missing
 
     def write(
         self,

@@ -29,7 +29,7 @@ _Details: TypeAlias = Mapping[str, Any]
 
 
 class LiteRTBackend:
-    """A captioner in one LiteRT interpreter; see `Backend`.
+    """A captioner in a LiteRT interpreter; see `Backend`.
 
     A signature runner resizes and allocates anew at every call. Where the step is the
     interpreter's first subgraph, which the plain calls reach, it is resized only when the shape
@@ -40,13 +40,14 @@ class LiteRTBackend:
         self._path = path
         self._graph = manifest.kind
         self._names = tuple(tensor.name for tensor in manifest.state)
-        self._next_names = self._names if KINDS[manifest.kind].carries else ()
+        carries = KINDS[manifest.kind].carries
+        self._next_names = self._names if carries else ()
         interpreter_class = _interpreter_class()
         try:
             with quiet_stderr():
-                self._interpreter = interpreter_class(model_path=path, num_threads=threads)
-                # tflite-runtime runs signatures many times slower unless this came first.
-                self._interpreter.allocate_tensors()
+                self._encoder, self._interpreter = _interpreters(
+                    interpreter_class, path, threads, loops=not carries
+                )
             signatures = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise BundleError(
@@ -59,7 +60,8 @@ class LiteRTBackend:
                     f"{path} has no signature {name!r} (it has {', '.join(signatures) or 'none'}); "
                     "export the captioner again."
                 )
-        encode, step = self._runner("encode"), self._runner(self._graph)
+        encode = self._encoder.get_signature_runner("encode")
+        step = self._interpreter.get_signature_runner(self._graph)
         inputs, outputs = step.get_input_details(), step.get_output_details()
         self._check_encode(manifest, encode.get_input_details(), encode.get_output_details())
         self._check_step(manifest, inputs, outputs)
@@ -79,7 +81,8 @@ class LiteRTBackend:
     def encode(self, image: NDArray[np.uint8]) -> State:
         """Give the first state of an image, uint8 [height, width, 3]."""
         try:
-            answer = self._runner("encode")(image=image[None])
+            # Made for each call (2 microseconds): the plain calls refuse while a runner is alive.
+            answer = self._encoder.get_signature_runner("encode")(image=image[None])
         except (ValueError, RuntimeError) as error:
             raise self._failed("encode", error) from None
         return {name: answer[f"state_{name}"] for name in self._names}
@@ -90,7 +93,7 @@ class LiteRTBackend:
             if self._plain:
                 return self._plain_step(ids, state)
             states = {f"state_{name}": state[name] for name in self._names}
-            answer = self._runner(self._graph)(ids=ids, **states)
+            answer = self._interpreter.get_signature_runner(self._graph)(ids=ids, **states)
         except (ValueError, RuntimeError) as error:
             raise self._failed(self._graph, error) from None
         following = {name: answer[f"next_state_{name}"] for name in self._next_names}
@@ -98,11 +101,7 @@ class LiteRTBackend:
 
     def close(self) -> None:
         """Free the interpreter."""
-        del self._interpreter
-
-    def _runner(self, signature: str) -> Any:
-        # Made for each call (2 microseconds): the plain calls refuse while a runner is alive.
-        return self._interpreter.get_signature_runner(signature)
+        del self._interpreter, self._encoder
 
     def _plain_step(
         self, ids: NDArray[np.int32], state: State
@@ -166,6 +165,27 @@ def _shapes(details: _Details) -> dict[str, Tensor]:
         name: (tuple(int(side) for side in item["shape"]), np.dtype(item["dtype"]).name)
         for name, item in details.items()
     }
+
+
+def _interpreters(
+    interpreter_class: Any, path: str, threads: int, *, loops: bool
+) -> tuple[Any, Any]:
+    """Give what runs `encode` and what runs the step: the same, but in tflite-runtime a loop."""
+    made = [interpreter_class(model_path=path, num_threads=threads)]
+    if loops and interpreter_class.__module__.partition(".")[0] == "tflite_runtime":
+        from tflite_runtime.interpreter import OpResolverType
+
+        # Once shapes have changed in a loop, its XNNPACK delegate fails or answers wrongly.
+        plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        made.append(
+            interpreter_class(
+                model_path=path, num_threads=threads, experimental_op_resolver_type=plain
+            )
+        )
+    for interpreter in made:
+        # tflite-runtime runs signatures many times slower unless this came first.
+        interpreter.allocate_tensors()
+    return made[0], made[-1]
 
 
 def _interpreter_class() -> Any:
