@@ -15,6 +15,7 @@ from datetime import date
 from typing import Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -126,9 +127,16 @@ def print_json(answer: Any) -> None:
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table; every column but the first is right-aligned."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, tight: bool = False
+) -> None:
+    """Write a table; every column but the first is right-aligned.
+
+    tight: whether it has no lines between columns, for many of them in 80 characters.
+    """
     table = Table(title=title, title_justify="left")
+    if tight:
+        table.box, table.pad_edge = box.SIMPLE_HEAD, False
     for place, column in enumerate(columns):
         table.add_column(
             column, justify="right" if place else "left", no_wrap=not place, overflow="fold"

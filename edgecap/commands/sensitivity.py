@@ -87,9 +87,11 @@ def sensitivity(
 ) -> None:
     """Quantize one part, and one block of the encoder, at a time, and say what each does.
 
-    For each: what it saves, how many captions change, how far log probabilities move, BLEU-4, and
-    speed. Names the block that hurts most, which `edgecap export --keep-float` leaves in float.
-    Without --data the samples in the box serve.
+    For each: what it saves, how many captions change, how far log-probabilities move, BLEU-4, and
+    speed. Names the block that hurts most, and measures what `edgecap export --keep-float` gains
+    by leaving it, or it and the next, in float. Without --data the samples in the box serve.
+
+    Each takes an export and a proof, so it lasts some minutes; --images 20 for a first look.
 
     \b
     Examples:
@@ -106,7 +108,9 @@ def sensitivity(
         check_is_run,
         recipe_of,
     )
-    from edgecap.sensitivity import COLUMNS, measure_sensitivity
+    from edgecap.files import make_folder
+    from edgecap.sensitivity import measure_sensitivity
+    from edgecap.sensitivity_report import HEADS, LEGEND, tables, to_dict, verdict, write_report
 
     check_is_run(run)
     chosen = recipe_of(recipe)
@@ -123,6 +127,7 @@ def sensitivity(
     for problem in images.problems:
         ERRORS.print(f"left out {problem}", style="yellow")
     source = TrainedCaptioner.load(find_run(run)).source()
+    make_folder(out)  # sooner than after minutes of work
     with progress_bars() as report:
         calibration = None
         if chosen.calibrated and photographs is not None:
@@ -136,15 +141,13 @@ def sensitivity(
             threads=threads,
             progress=report,
         )
-    picture = found.write(out)
+    picture = write_report(found, out)
     if as_json:
-        print_json(found.to_dict())
+        print_json(to_dict(found))
         return
-    rows = [row.cells() for row in found.by_damage]
-    if found.kept is not None:
-        rows.append(found.kept.cells())
-    print_table(f"{run} by {chosen.name}, {found.images} photographs", COLUMNS, rows)
-    click.echo("words changed: captions that are others than Keras', greedy")
-    click.echo("log p: 99th percentile of the difference of a log probability at equal prefixes")
-    click.echo(found.verdict())
+    for title, rows in tables(found).items():
+        print_table(title, HEADS, rows, tight=True)
+    click.echo(f"{run}, {suffix}, {found.images} photographs")
+    click.echo("\n".join(LEGEND))
+    click.echo("\n".join(["", *verdict(found)]))
     click.echo(f"picture: {picture}")

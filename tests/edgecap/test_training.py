@@ -354,7 +354,7 @@ def test_learning_whole_captions_follows_learning_words(
             *settings,
             *sizes,
             "training.epochs=12",
-            "training.reward_epochs=5",
+            "training.reward_epochs=12",
             "training.patience=20",
             "training.reward_rate=0.001",
         ),
@@ -364,10 +364,10 @@ def test_learning_whole_captions_follows_learning_words(
     trainer = session.trainer(tmp_path / "run")
     trainer.run()
     history = trainer.history
-    assert [epoch.phase for epoch in history] == ["words"] * 12 + ["captions"] * 5
-    assert history[-1].reward is not None
-    assert history[12].reward is not None
-    assert history[-1].reward > history[12].reward
+    assert [epoch.phase for epoch in history] == ["words"] * 12 + ["captions"] * 12
+    rewards = [epoch.reward for epoch in history[12:] if epoch.reward is not None]
+    # A few dozen samples an epoch: single rewards are noisy.
+    assert np.mean(rewards[-4:]) > np.mean(rewards[:4]), rewards
     assert history[-1].loss is None
     # The best epoch's weights are in memory and on disk.
     scores = session.finish(tmp_path / "run", trainer)
