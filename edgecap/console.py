@@ -9,7 +9,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -125,6 +125,12 @@ def load_keras() -> None:
 def print_json(answer: Any) -> None:
     """Write an answer for a program to read."""
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Write what a user should know besides the answer, a line each, to stderr."""
+    for note in notes:
+        ERRORS.print(note, style="yellow", markup=False)
 
 
 def print_table(

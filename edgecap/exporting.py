@@ -258,6 +258,30 @@ def bleu4_difference(
     }
 
 
+def remarks(
+    images: ParityImages,
+    photographs: CalibrationPhotos | None,
+    calibration: Calibration | None,
+) -> list[str]:
+    """Name what was left out, and say if files are proven on what they may be calibrated on.
+
+    Args:
+        images: what is proven on.
+        photographs: what is calibrated on, some of it.
+        calibration: what was made of that, if a recipe took it.
+    """
+    notes = [f"left out {problem}" for problem in images.problems]
+    if photographs is not None and calibration is not None:
+        notes += [f"left out of the calibration: {why}" for why in calibration.left_out]
+        shared = photographs.shared_with(images)
+        if shared:
+            notes.append(
+                f"{shared} of the photographs that Keras is compared on may be calibrated on too; "
+                "others tell more"
+            )
+    return notes
+
+
 def report_lines(made: ExportReport, calibrated: CalibrationPhotos | None = None) -> list[str]:
     """Say in a few lines what was written and how it compares with Keras.
 

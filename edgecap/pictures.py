@@ -42,4 +42,4 @@ def write_contact_sheet(
         wrapped = "\n".join(textwrap.fill(line, 40) for line in lines)
         cell.text(0.5, -0.03, wrapped, transform=cell.transAxes, ha="center", va="top", fontsize=12)
     with replacing(path) as stream:
-        figure.savefig(stream, dpi=72, format="png")
+        figure.savefig(stream, dpi=72, format="png", bbox_inches="tight")

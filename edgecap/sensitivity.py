@@ -79,7 +79,7 @@ class Sensitivity:
     """Name of the recipe whose treatments were tried."""
 
     format: str
-    """Ending of the files, without the dot."""
+    """"TFLite" or "ONNX"."""
 
     images: int
     """Photographs compared on."""
@@ -126,6 +126,16 @@ class _Variant:
     keeps: tuple[str, ...] = ()
 
 
+def check_quantizes(recipe: Recipe) -> None:
+    """Raise `OptionError` for a recipe that leaves all in float32."""
+    from edgecap_export.treatments import PARTS
+
+    if recipe.parts_treated("float32") == frozenset(PARTS):
+        raise OptionError(
+            f"recipe {recipe.name!r} quantizes nothing; choose another (see `edgecap recipes`)"
+        )
+
+
 def measure_sensitivity(
     source: CaptionerSource,
     recipe: Recipe,
@@ -156,11 +166,8 @@ def measure_sensitivity(
     """
     from edgecap_export import Prover
 
+    check_quantizes(recipe)
     variants = _variants(source, recipe)
-    if len(variants) == 1:
-        raise OptionError(
-            f"recipe {recipe.name!r} quantizes nothing; choose another (see `edgecap recipes`)"
-        )
     blocks = sum(variant.kind == "block" for variant in variants)
     total = 2 + len(variants) + min(_KEPT_AT_MOST, max(blocks - 1, 0))
     done = 0
@@ -195,7 +202,7 @@ def measure_sensitivity(
     word = statistics.median(one.beside.word for one in (*made, *kept))
     return Sensitivity(
         recipe=recipe.name,
-        format=suffix.removeprefix("."),
+        format=plain.report.format,
         images=len(images.paths),
         plain=plain.damage(encode, word),
         rows=tuple(one.damage(encode, word) for one in made),

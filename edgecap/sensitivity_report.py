@@ -38,7 +38,7 @@ _NAMES = {
     "block": "one block of the encoder",
     "worst": "the block that hurts most",
     "all": "all parts",
-    "kept": "all parts, but this block and those above in float32",
+    "kept": "all parts; this block, and those in green above, in float32",
 }
 
 
@@ -64,24 +64,20 @@ def tables(report: Sensitivity) -> dict[str, list[list[str]]]:
 
 
 def verdict(report: Sensitivity) -> list[str]:
-    """Say in a few sentences what hurts most, and what keeping it in float32 brings."""
-    parts, blocks = report.by_damage("part"), report.by_damage("block")
-    said = [f"{parts[0].name} hurts most of the parts: alone it {_does(parts[0])}."]
-    if not blocks:
-        return said
-    worst = blocks[0]
-    said.append(f"{worst.name} hurts most of the encoder's blocks: alone it {_does(worst)}.")
+    """Say in a few lines what hurts most, and what keeping it in float32 brings."""
+    blocks = report.by_damage("block")
+    said = [_alone("Of the parts", report.by_damage("part")[0])]
+    if blocks:
+        said.append(_alone("Of the encoder's blocks", blocks[0]))
     if not report.kept:
         return said
     best = advised(report)
-    first = report.kept[0]
-    said.append(_with(first, report.whole))
+    shown = [report.kept[0]] if best in (None, report.kept[0]) else [report.kept[0], best]
+    said += [_instead(row, report.whole) + (": advised" * (row is best)) for row in shown if row]
     if best is None:
-        said.append("No block is worth keeping in float32: the harm is spread over all of them.")
-    elif best is not first:
-        said.append(f"{_with(best, report.whole)} This is worth it.")
-    else:
-        said[-1] += " This is worth it."
+        said.append(
+            "No block is worth keeping in float32: log p hardly falls, for all of them share in it"
+        )
     return said
 
 
@@ -122,23 +118,25 @@ def to_dict(report: Sensitivity) -> dict[str, Any]:
     }
 
 
-def _does(row: Damage) -> str:
-    return f"changes {row.changed:.1%} of the captions and moves log p by {row.p99:.2g}"
+def _alone(among: str, row: Damage) -> str:
+    return (
+        f"{among}, {row.name} hurts most: quantized alone it changes {row.changed:.1%} of the "
+        f"captions (log p {row.p99:.2g})"
+    )
 
 
-def _with(row: Damage, whole: Damage) -> str:
-    """Say what keeping blocks brings next to quantizing all parts."""
+def _instead(row: Damage, whole: Damage) -> str:
+    """Say what keeping blocks brings, next to quantizing all parts."""
     larger = (whole.bytes_saved - row.bytes_saved) / 1e3
     return (
-        f"With --keep-float {','.join(row.keeps)} the file changes {row.changed:.1%} of the "
-        f"captions instead of {whole.changed:.1%}, log p moves by {row.p99:.2g} instead of "
-        f"{whole.p99:.2g}, an image takes {row.encode_ms:.1f} ms instead of "
-        f"{whole.encode_ms:.1f}, and the file is {larger:,.0f} kB larger."
+        f"--keep-float {','.join(row.keeps)} changes {row.changed:.1%} of the captions instead of "
+        f"{whole.changed:.1%} (log p {row.p99:.2g} instead of {whole.p99:.2g}), and costs "
+        f"{larger:,.0f} kB and {row.encode_ms - whole.encode_ms:+.1f} ms an image"
     )
 
 
 def _kept_name(row: Damage) -> str:
-    return f"{'but' if len(row.keeps) == 1 else 'and'} {row.name}"
+    return f"{'but' if len(row.keeps) == 1 else '&'} {row.name}"
 
 
 def _cells(row: Damage, name: str | None = None) -> list[str]:
@@ -223,8 +221,8 @@ def _draw(report: Sensitivity, stream: IO[bytes]) -> None:
         fontsize=9,
     )
     figure.suptitle(
-        f"What quantizing by {report.recipe} does, one at a time, all else in float32\n"
-        f"{report.format}, {report.images} photographs, from the image to the words",
+        f"What {report.recipe} does to the words, one part or block at a time, all else float32\n"
+        f"{report.format}, {report.images} photographs; from the image, above, to the words, below",
         fontsize=11,
     )
     shown = [kind for kind in _COLOURS if kind in kinds]

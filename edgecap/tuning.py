@@ -2,26 +2,108 @@
 
 from __future__ import annotations
 
+import math
 import os
-import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgecap.box import sample_photos
 from edgecap.exporting import CalibrationPhotos, ParityImages, bleu4_difference
 from edgecap.timing import time_files
+from edgecap_runtime.bundle import read_manifest, write_bundle
 from edgecap_runtime.errors import EdgecapError, OptionError
 
 if TYPE_CHECKING:
-    from edgecap_export import CaptionerSource, ExportReport
+    from edgecap_export import Calibration, CaptionerSource, ExportReport, Prover
 
-COLUMNS = ("recipe", "BLEU-4 lost", "95 % interval", "ms", "MB", "")
+COLUMNS = ("recipe", "BLEU-4", "95 % interval", "ms", "MB", "")
 """The heads of `Trial.cells`."""
+
+LEGEND = (
+    "BLEU-4: corpus BLEU-4 minus Keras', of greedy and beam search the one that loses more",
+    "ms: a caption, greedy, from the photograph to the words; files in turns, on this machine",
+)
+"""What the heads mean."""
 
 _TIMED_PHOTOS = 8
 _SMALLEST = 1e-6
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One recipe, tried."""
+
+    recipe: str
+    """Its name."""
+
+    reason: str | None = None
+    """Why it can't be taken whatever the budget: the format can't have it (nothing is measured
+    then), or it is below its gate."""
+
+    greedy: float | None = None
+    """Corpus BLEU-4 minus Keras', greedy, on all photographs."""
+
+    beam: float | None = None
+    """The same by beam search."""
+
+    low: float | None = None
+    """Lower end of the 95 % interval of the difference, of the search that loses more."""
+
+    high: float | None = None
+    """Its upper end."""
+
+    ms: float | None = None
+    """Median time of a caption, milliseconds: preparation, encoder and words, greedy."""
+
+    mb: float | None = None
+    """Size, 10^6 bytes."""
+
+    @property
+    def difference(self) -> float | None:
+        """The BLEU-4 difference of the search that loses more."""
+        both = [value for value in (self.greedy, self.beam) if value is not None]
+        return min(both, default=None)
+
+    @property
+    def loss(self) -> float | None:
+        """Corpus BLEU-4 lost, by that search, at least 0: a gain is no loss."""
+        return None if self.difference is None else max(0.0, -self.difference)
+
+    def cells(self, budget: Budget, chosen: str | None) -> list[str]:
+        """Give it as text, with what speaks for or against it."""
+        remark = "not possible" if self.difference is None else "below its gate"
+        if self.reason is None:
+            over = budget.excess(self)
+            remark = "over: " + ", ".join(f"{by:.2g} {unit}" for unit, by in over.items())
+            remark = remark if over else "chosen" if self.recipe == chosen else ""
+        numbers = ["-"] * 4
+        if None not in (self.difference, self.low, self.high, self.ms, self.mb):
+            interval = f"{self.low:+.2f} to {self.high:+.2f}"
+            numbers = [f"{self.difference:+.2f}", interval, f"{self.ms:.1f}", f"{self.mb:.1f}"]
+        return [self.recipe, *numbers, remark]
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """One limit of a budget."""
+
+    flag: str
+    unit: str
+    cost: str
+    """Attribute of a `Trial` that it limits."""
+    most: float
+
+    def of(self, trial: Trial) -> float:
+        return float(getattr(trial, self.cost))
+
+    def over(self, trial: Trial) -> float:
+        return self.of(trial) - self.most
+
+    def share(self, trial: Trial) -> float:
+        # A limit of 0 has no shares; any cost counts as far over it.
+        return self.of(trial) / max(self.most, _SMALLEST)
 
 
 @dataclass(frozen=True)
@@ -38,80 +120,40 @@ class Budget:
     """Megabytes (10^6 bytes)."""
 
     def __post_init__(self) -> None:
-        if self.bleu_loss is not None and self.bleu_loss < 0:
+        if self.bleu_loss is not None and not 0 <= self.bleu_loss < math.inf:
             raise OptionError(
                 f"--max-bleu-loss is {self.bleu_loss:g}; give 0 or more (points of BLEU-4)"
             )
         for name, value in (("--max-ms", self.ms), ("--max-mb", self.mb)):
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise OptionError(f"{name} is {value:g}; give a number above 0")
 
-    def excess(self, trial: Trial) -> dict[str, float]:
-        """Give by how much a trial is over each limit that it breaks."""
-        pairs = {
-            "BLEU-4": (trial.loss, self.bleu_loss),
-            "ms": (trial.ms, self.ms),
-            "MB": (trial.mb, self.mb),
-        }
-        return {
-            name: value - limit
-            for name, (value, limit) in pairs.items()
-            if value is not None and limit is not None and value > limit
-        }
-
-    def shares(self, trial: Trial) -> float:
-        """Give the largest of a trial's costs over their limits: at most 1 where all fit."""
-        pairs = ((trial.loss, self.bleu_loss), (trial.ms, self.ms), (trial.mb, self.mb))
-        # A limit of 0 has no shares; any cost counts as far over it.
-        return max(
-            (
-                value / max(limit, _SMALLEST)
-                for value, limit in pairs
-                if value is not None and limit is not None
-            ),
-            default=0.0,
+    @property
+    def limits(self) -> tuple[_Limit, ...]:
+        """The limits that there are."""
+        pairs = (
+            ("--max-bleu-loss", "BLEU-4", "loss", self.bleu_loss),
+            ("--max-ms", "ms", "ms", self.ms),
+            ("--max-mb", "MB", "mb", self.mb),
+        )
+        return tuple(
+            _Limit(flag, unit, cost, most) for flag, unit, cost, most in pairs if most is not None
         )
 
+    def excess(self, trial: Trial) -> dict[str, float]:
+        """Give by how much a measured trial is over each limit that it breaks, by unit."""
+        return {
+            limit.unit: limit.over(trial) for limit in self.limits if limit.of(trial) > limit.most
+        }
 
-@dataclass(frozen=True)
-class Trial:
-    """One recipe, tried."""
+    def to_dict(self) -> dict[str, float]:
+        """Give the limits that there are."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
-    recipe: str
-    """Its name."""
-
-    reason: str | None = None
-    """Why the format can't have it; what follows is None then."""
-
-    loss: float | None = None
-    """Corpus BLEU-4 lost, the larger of greedy and beam, at least 0: a gain is no loss."""
-
-    interval: tuple[float, float] | None = None
-    """95 % interval of that search's difference, file minus Keras."""
-
-    ms: float | None = None
-    """Median time of a caption, milliseconds."""
-
-    mb: float | None = None
-    """Size, 10^6 bytes."""
-
-    def cells(self, budget: Budget, chosen: str | None) -> list[str]:
-        """Give it as text."""
-        if self.reason is not None or self.loss is None or self.interval is None:
-            return [self.recipe, "-", "-", "-", "-", self.reason or ""]
-        over = budget.excess(self)
-        remark = "chosen" if self.recipe == chosen else ""
-        if over:
-            remark = "over by " + ", ".join(f"{by:.2g} {name}" for name, by in over.items())
-        low, high = self.interval
-        return [
-            self.recipe,
-            f"{self.loss:.2f}",
-            f"{low:+.2f} to {high:+.2f}",
-            f"{self.ms:.1f}",
-            f"{self.mb:.1f}",
-            remark,
-        ]
+    def __str__(self) -> str:
+        words = {"BLEU-4": "BLEU-4 lost"}
+        said = [f"{limit.most:g} {words.get(limit.unit, limit.unit)}" for limit in self.limits]
+        return "at most " + ", ".join(said) if said else "none"
 
 
 class BudgetError(EdgecapError):
@@ -123,28 +165,71 @@ class BudgetError(EdgecapError):
         """What was tried."""
 
 
-def choose(trials: Sequence[Trial], budget: Budget) -> str:
-    """Name the fastest recipe that fits; of equally fast ones the smallest.
+def choose(trials: Sequence[Trial], budget: Budget) -> Trial:
+    """Give the fastest trial that fits; of equally fast ones the smallest.
 
     Raises:
-        BudgetError: none fits; the sentence says which limit is broken by how much, by the recipe
-            that comes nearest.
+        BudgetError: none fits; the sentence says which limits none keeps, and which recipe comes
+            nearest by how much.
     """
     possible = [trial for trial in trials if trial.reason is None]
     fitting = [trial for trial in possible if not budget.excess(trial)]
     if fitting:
-        return min(fitting, key=lambda trial: (trial.ms or 0.0, trial.mb or 0.0)).recipe
+        return min(fitting, key=lambda trial: (trial.ms, trial.mb))
     if not possible:
-        raise BudgetError("no recipe can be had in this format; choose the other one", trials)
-    nearest = min(possible, key=budget.shares)
-    over = " and ".join(
-        f"{by:.2g} {name} over the budget" for name, by in budget.excess(nearest).items()
+        why = "; ".join(f"{trial.recipe}: {(trial.reason or '').rstrip('.')}" for trial in trials)
+        raise BudgetError(f"no recipe can be taken, whatever the budget ({why})", trials)
+    nearest = min(possible, key=lambda trial: max(limit.share(trial) for limit in budget.limits))
+    least = [(limit, min(possible, key=limit.of)) for limit in budget.limits]
+    unmet = [
+        f"{limit.flag} {limit.most:g} can't be met (the least is {limit.of(best):.3g}, by "
+        f"{best.recipe})"
+        for limit, best in least
+        if limit.of(best) > limit.most
+    ]
+    over = " and ".join(f"{by:.2g} {unit}" for unit, by in budget.excess(nearest).items())
+    enough = " ".join(
+        f"{limit.flag} {_rounded_up(limit.of(nearest)):g}"
+        for limit in budget.limits
+        if limit.of(nearest) > limit.most
     )
     raise BudgetError(
-        f"no recipe fits the budget; the nearest is {nearest.recipe}, which is {over}: allow that, "
-        f"or export with --quantize {nearest.recipe}",
+        f"no recipe fits the budget: {' and '.join(unmet) or 'no one keeps all limits at once'}; "
+        f"the nearest, {nearest.recipe}, is {over} over: allow {enough}, or export with --quantize "
+        f"{nearest.recipe}",
         trials,
     )
+
+
+def doubts(trials: Sequence[Trial], recipe: str, budget: Budget, images: int) -> list[str]:
+    """Say where so few photographs can't tell how much BLEU-4 is lost.
+
+    recipe: what was chosen; images: how many photographs.
+    """
+    if budget.bleu_loss is None:
+        return []
+    chosen = next(trial for trial in trials if trial.recipe == recipe)
+    said = []
+    if chosen.low is not None and chosen.low < -budget.bleu_loss:
+        said.append(
+            f"on {images} photographs {recipe}'s difference of BLEU-4 is only known to be "
+            f"{chosen.low:+.2f} to {chosen.high:+.2f} (95 % interval), so that more than "
+            f"{budget.bleu_loss:g} may be lost; more photographs (--images) tell more"
+        )
+    faster = [
+        trial.recipe
+        for trial in trials
+        if trial.reason is None
+        and set(budget.excess(trial)) == {"BLEU-4"}
+        and (trial.high or 0.0) >= -budget.bleu_loss
+        and (trial.ms or 0.0) < (chosen.ms or 0.0)
+    ]
+    if faster:
+        said.append(
+            f"faster than {recipe} but ruled out by BLEU-4 on {images} photographs, which can't "
+            f"tell for sure: {', '.join(faster)}; more photographs (--images) tell more"
+        )
+    return said
 
 
 def export_by_budget(
@@ -159,6 +244,9 @@ def export_by_budget(
 ) -> tuple[ExportReport, list[Trial]]:
     """Try every recipe in the file's format and write the fastest that fits.
 
+    The file that was measured is the one that is written. What was tried is in its manifest too, as
+    `source["quantization"]["tried"]`.
+
     Args:
         source: the captioner.
         out: the file to write.
@@ -169,70 +257,126 @@ def export_by_budget(
         progress: called with (stage, done, total).
 
     Raises:
-        BudgetError: none fits; nothing is written.
+        OptionError: the file's ending is no format's, or `images` have no captions.
+        BudgetError: no recipe fits; nothing is written.
         EdgecapError: as `edgecap_export.export`.
     """
-    from edgecap_export import Prover, export, recipe_named, recipe_names
+    from edgecap_export import Prover, recipe_names
+    from edgecap_export.destination import folder_beside, writing
+    from edgecap_export.formats import writer_for
 
+    if images.references is None:
+        raise OptionError("--quantize auto measures BLEU; give captioned photographs with --data")
+    writer_for(out)
     names = recipe_names()
     stage = "trying recipes"
-    progress(stage, 0, len(names) + 1)
-    prover = Prover(source, images.paths)
-    calibration = None
-    if calibrate is not None:
-        calibration = calibrate.calibration(source, _silent)
-    common: dict[str, Any] = {
-        "prover": prover,
-        "calibration": calibration,
-        "references": images.references,
-        "scorer": bleu4_difference,
-    }
-    made: dict[str, ExportReport] = {}
-    refused: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(prefix="edgecap-auto-") as folder:
+    with folder_beside(out) as folder:
+        progress(stage, 0, len(names))
+        prover = Prover(source, images.paths)
+        calibration = None if calibrate is None else calibrate.calibration(source, _silent)
+        made: dict[str, ExportReport] = {}
+        refused: dict[str, str] = {}
         for place, name in enumerate(names):
-            progress(stage, place, len(names) + 1)
-            path = Path(folder) / f"{name}{out.suffix}"
-            try:
-                made[name] = export(source, path, recipe=name, **common)
-            except EdgecapError as problem:
-                if "float32" not in made:
-                    raise
-                refused[name] = str(problem)
-        progress(stage, len(names), len(names) + 1)
+            progress(stage, place, len(names))
+            # Not the name: a recipe's is not for files.
+            path = folder / f"{place}{out.suffix}"
+            tried = _try(name, path, prover, calibration, images)
+            if isinstance(tried, str):
+                refused[name] = tried
+            else:
+                made[name] = tried
+        progress(stage, len(names), len(names))
         timed = time_files(
             {name: report.path for name, report in made.items()},
             sample_photos()[:_TIMED_PHOTOS],
             threads=threads,
             progress=lambda done, total: progress("timing", done, total),
         )
-    trials = [
-        Trial(name, reason=refused[name])
-        if name in refused
-        else _trial(made[name], timed[name].caption)
-        for name in names
-    ]
-    chosen = choose(trials, budget)
-    notes = {
-        "budget": asdict(budget),
-        "tried": [asdict(trial) for trial in trials],
-        "tried_on": {"cores": os.cpu_count(), "images": len(images.paths)},
-    }
-    report = export(source, out, recipe=recipe_named(chosen), notes=notes, **common)
-    progress(stage, len(names) + 1, len(names) + 1)
-    return report, trials
+        trials = [
+            Trial(name, refused[name])
+            if name in refused
+            else _trial(made[name], timed[name].caption)
+            for name in names
+        ]
+        while True:
+            chosen = choose(trials, budget)
+            packed = folder / f"packed{out.suffix}"
+            _add_notes(made[chosen.recipe].path, packed, budget, trials, len(images.paths))
+            size = packed.stat().st_size
+            if budget.mb is None or size <= budget.mb * 1e6:
+                break
+            # What was tried is in the file, and took it over the limit.
+            trials = [
+                replace(trial, mb=size / 1e6) if trial is chosen else trial for trial in trials
+            ]
+        with writing(out):
+            os.replace(packed, out)
+    return replace(made[chosen.recipe], path=out, size=size), trials
+
+
+def _try(
+    recipe: str,
+    path: Path,
+    prover: Prover,
+    calibration: Calibration | None,
+    images: ParityImages,
+) -> ExportReport | str:
+    """Export by a recipe, or say why that can't be done."""
+    from edgecap_export import ExportError, export
+
+    try:
+        return export(
+            prover.source,
+            path,
+            recipe=recipe,
+            prover=prover,
+            # Measured all the same, so that the table shows what a recipe below its gate costs.
+            gate=False,
+            calibration=calibration,
+            references=images.references,
+            scorer=bleu4_difference,
+        )
+    except (OptionError, ExportError) as problem:
+        return str(problem)
 
 
 def _trial(report: ExportReport, ms: float) -> Trial:
-    scores = report.parity.scores or {}
+    parity = report.parity
+    scores = parity.scores or {}
     worst = min(scores.values(), key=lambda score: float(score["difference"]))
     return Trial(
         report.recipe,
-        loss=max(0.0, -float(worst["difference"])),
-        interval=(float(worst["low"]), float(worst["high"])),
-        ms=ms,
+        None if parity.passed else "below its gate: " + "; ".join(parity.failures),
+        greedy=round(float(scores["greedy"]["difference"]), 4),
+        beam=round(float(scores["beam"]["difference"]), 4),
+        low=round(float(worst["low"]), 4),
+        high=round(float(worst["high"]), 4),
+        ms=round(ms, 3),
         mb=report.size / 1e6,
     )
+
+
+def _add_notes(
+    measured: Path, packed: Path, budget: Budget, trials: Iterable[Trial], images: int
+) -> None:
+    """Write a measured file anew, with what was tried in its manifest."""
+    manifest = read_manifest(measured)
+    source = dict(manifest.source)
+    source["quantization"] = {
+        **source["quantization"],
+        "budget": budget.to_dict(),
+        "tried": [asdict(trial) for trial in trials],
+        "tried_on": {"photographs": images, "cores": os.cpu_count()},
+    }
+    write_bundle(measured, replace(manifest, source=source), packed)
+
+
+def _rounded_up(value: float) -> float:
+    """Round to two digits, never down."""
+    if value <= 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return math.ceil(value / unit) * unit
 
 
 def _silent(stage: str, done: int, total: int) -> None:

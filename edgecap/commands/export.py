@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edgecap.console import ERRORS, load_keras, print_json, print_table, progress_bars
+from edgecap.console import load_keras, print_json, print_notes, print_table, progress_bars
 from edgecap_export.recipes import RANGES
 from edgecap_runtime.errors import OptionError
 
 if TYPE_CHECKING:
-    from edgecap.exporting import CalibrationPhotos, ParityImages
-    from edgecap.tuning import Budget
-    from edgecap_export import ExportReport
+    from edgecap.exporting import CalibrationPhotos
+    from edgecap.tuning import Budget, Trial
 
 _AUTO = "auto"
 _BLEU_LOSS = 0.3
@@ -152,6 +152,7 @@ def export(
         check_is_run,
         export_run,
         recipe_of,
+        remarks,
         report_lines,
     )
     from edgecap.tuning import Budget
@@ -202,26 +203,11 @@ def export(
         made = export_run(
             run, out, recipe=chosen, images=images, calibrate=photographs, progress=report
         )
-    _warn(images, photographs, made)
+    print_notes(remarks(images, photographs, made.calibration))
     if as_json:
         print_json(made.to_dict())
     else:
         click.echo("\n".join(report_lines(made, photographs)))
-
-
-def _warn(images: ParityImages, photographs: CalibrationPhotos | None, made: ExportReport) -> None:
-    """Name what was left out, and say so if files are proven on what they were calibrated on."""
-    notes = [f"left out {problem}" for problem in images.problems]
-    if photographs is not None and made.calibration is not None:
-        notes += [f"left out of the calibration: {why}" for why in made.calibration.left_out]
-        shared = photographs.shared_with(images)
-        if shared:
-            notes.append(
-                f"{shared} of the photographs that Keras is compared on may be calibrated on too; "
-                "others tell more"
-            )
-    for note in notes:
-        ERRORS.print(note, style="yellow", markup=False)
 
 
 def _automatically(
@@ -237,24 +223,40 @@ def _automatically(
     """Try all recipes, print what was tried, and what was written."""
     from edgecap.box import find_run
     from edgecap.captioner import TrainedCaptioner
-    from edgecap.exporting import ParityImages, report_lines
-    from edgecap.tuning import COLUMNS, BudgetError, export_by_budget
+    from edgecap.exporting import ParityImages, remarks, report_lines
+    from edgecap.tuning import BudgetError, doubts, export_by_budget
 
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
     source = TrainedCaptioner.load(find_run(run)).source()
-    title = f"{run} as {out.suffix}, {len(images.paths)} photographs"
+    title = f"{run} as {out.suffix}, {len(images.paths)} photographs; budget: {budget}"
     try:
         with progress_bars() as report:
             made, trials = export_by_budget(
                 source, out, budget, images=images, calibrate=photographs, progress=report
             )
     except BudgetError as problem:
-        rows = [trial.cells(budget, None) for trial in problem.trials]
-        print_table(title, COLUMNS, rows)
+        tried = [asdict(trial) for trial in problem.trials]
+        if as_json:
+            print_json({"path": None, "budget": budget.to_dict(), "tried": tried})
+        else:
+            _print_trials(title, problem.trials, budget, None)
         raise
-    _warn(images, photographs, made)
+    print_notes(remarks(images, photographs, made.calibration))
+    print_notes(doubts(trials, made.recipe, budget, len(images.paths)))
     if as_json:
-        print_json({**made.to_dict(), "tried": [asdict(trial) for trial in trials]})
+        tried = [asdict(trial) for trial in trials]
+        print_json({**made.to_dict(), "budget": budget.to_dict(), "tried": tried})
         return
-    print_table(title, COLUMNS, [trial.cells(budget, made.recipe) for trial in trials])
+    _print_trials(title, trials, budget, made.recipe)
     click.echo("\n".join(report_lines(made, photographs)))
+
+
+def _print_trials(title: str, trials: Sequence[Trial], budget: Budget, chosen: str | None) -> None:
+    """Print what was tried, then why some of it was out of the question."""
+    from edgecap.tuning import COLUMNS, LEGEND
+
+    print_table(title, COLUMNS, [trial.cells(budget, chosen) for trial in trials])
+    click.echo("\n".join(LEGEND))
+    for trial in trials:
+        if trial.reason is not None:
+            click.echo(f"{trial.recipe}: {trial.reason}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgecap.console import ERRORS, load_keras, print_json, print_table, progress_bars
+from edgecap.console import load_keras, print_json, print_notes, print_table, progress_bars
 from edgecap_runtime.errors import OptionError
 
 
@@ -107,30 +107,37 @@ def sensitivity(
         ParityImages,
         check_is_run,
         recipe_of,
+        remarks,
     )
     from edgecap.files import make_folder
-    from edgecap.sensitivity import measure_sensitivity
+    from edgecap.sensitivity import check_quantizes, measure_sensitivity
     from edgecap.sensitivity_report import HEADS, LEGEND, tables, to_dict, verdict, write_report
 
     check_is_run(run)
     chosen = recipe_of(recipe)
-    given = SAMPLES if calibrate is None and data is None else calibrate
-    photographs = CalibrationPhotos.choose(
-        given=given, data=data, split=split, count=calibrated_on, seed=seed
-    )
-    if chosen.calibrated and photographs is None:
+    check_quantizes(chosen)
+    photographs = None
+    if chosen.calibrated:
+        given = SAMPLES if calibrate is None and data is None else calibrate
+        photographs = CalibrationPhotos.choose(
+            given=given, data=data, split=split, count=calibrated_on, seed=seed
+        )
+        if photographs is None:
+            raise OptionError(
+                f"recipe {chosen.name!r} is calibrated on photographs, and --data has none in a "
+                "train split besides those compared on; give a folder with --calibrate FOLDER"
+            )
+    elif calibrate is not None:
         raise OptionError(
-            f"recipe {chosen.name!r} is calibrated on photographs and the data has no train split; "
-            "give a folder with --calibrate FOLDER"
+            f"--calibrate is given but recipe {chosen.name!r} is not calibrated; leave it out, or "
+            "choose a recipe that is (see `edgecap recipes`)"
         )
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
-    for problem in images.problems:
-        ERRORS.print(f"left out {problem}", style="yellow")
     source = TrainedCaptioner.load(find_run(run)).source()
     make_folder(out)  # sooner than after minutes of work
     with progress_bars() as report:
         calibration = None
-        if chosen.calibrated and photographs is not None:
+        if photographs is not None:
             calibration = photographs.calibration(source, report)
         found = measure_sensitivity(
             source,
@@ -141,13 +148,14 @@ def sensitivity(
             threads=threads,
             progress=report,
         )
+    print_notes(remarks(images, photographs, calibration))
     picture = write_report(found, out)
     if as_json:
         print_json(to_dict(found))
         return
     for title, rows in tables(found).items():
         print_table(title, HEADS, rows, tight=True)
-    click.echo(f"{run}, {suffix}, {found.images} photographs")
+    click.echo(f"{run}, {found.format}, {found.images} photographs")
     click.echo("\n".join(LEGEND))
     click.echo("\n".join(["", *verdict(found)]))
     click.echo(f"picture: {picture}")

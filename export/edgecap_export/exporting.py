@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import errno
 import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from edgecap_export.calibration import Calibration, Samples, take_samples
+from edgecap_export.destination import folder_beside, writing
 from edgecap_export.errors import ParityError
 from edgecap_export.formats import FormatWriter, writer_for
 from edgecap_export.inspection import Inspection, check
@@ -25,7 +23,7 @@ from edgecap_export.source import CaptionerSource
 from edgecap_export.step_graph import CaptionerGraph, build_graph
 from edgecap_export.treatments import TREATMENTS
 from edgecap_runtime.bundle import write_bundle
-from edgecap_runtime.errors import EdgecapError, OptionError
+from edgecap_runtime.errors import OptionError
 from edgecap_runtime.manifest import Manifest, StateTensor
 
 __all__ = ["ExportReport", "export"]
@@ -85,7 +83,6 @@ def export(
     references: References | None = None,
     scorer: Scorer | None = None,
     gate: bool = True,
-    notes: Mapping[str, Any] | None = None,
     calibration: Calibration | None = None,
     progress: Progress | None = None,
     prover: Prover | None = None,
@@ -103,7 +100,6 @@ def export(
         scorer: scores the file's captions beside Keras' ones; see `parity.Scorer`.
         gate: whether a file below the recipe's gate is refused; if not, it is written and its
             report says "failed".
-        notes: what else the file shall say of its quantization; values that JSON can hold.
         calibration: photographs to calibrate on, from `choose_calibration`, for a recipe that takes
             them (`Recipe.calibrated`).
         progress: told of progress (stage, done, total).
@@ -141,33 +137,25 @@ def export(
             "300 that are like those it will caption."
         )
     suffix = target.suffix.lower()
-    with ExitStack() as stack:
-        with _writing(target):
-            if target.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "it is a folder")
-            # Beside the target: a rename within one file system is all or nothing.
-            beside = tempfile.TemporaryDirectory(
-                prefix=f".{target.name}.", suffix=".partial", dir=target.parent
-            )
-        folder = Path(stack.enter_context(beside))
+    with folder_beside(target) as folder:
         model_file, packed = folder / f"model{suffix}", folder / f"packed{suffix}"
         graph = build_graph(source, chosen, writer.recurrence)
         _check_possible(writer, graph, chosen)
         samples = None
         if chosen.calibrated and calibration is not None:
             samples = _samples(source, chosen, calibration, tell)
-        with _writing(target):
+        with writing(target):
             writer.write(graph, chosen, model_file, tell, samples)
         inspection = writer.inspect(model_file, graph.kind)
         check(inspection, chosen)
-        manifest = _manifest(source, chosen, inspection, calibration, notes or {})
+        manifest = _manifest(source, chosen, inspection, calibration)
         write_bundle(model_file, manifest, packed)
         prover = prover or Prover(source, images, progress)
         parity = compare(packed, prover, chosen.gate, tell, scorer, references)
         if gate and not parity.passed:
             raise ParityError(_refusal(target, parity), parity)
         write_bundle(model_file, replace(manifest, parity=_for_others(parity)), packed)
-        with _writing(target):
+        with writing(target):
             os.replace(packed, target)
     size = target.stat().st_size
     used = calibration if chosen.calibrated else None
@@ -216,30 +204,13 @@ def _with_treatment(part: str, treatment: str) -> str:
     return f"recipe {' or '.join(names)}" if names else "a recipe of your own"
 
 
-@contextmanager
-def _writing(target: Path) -> Iterator[None]:
-    """Turn what goes wrong on the disk into one sentence."""
-    try:
-        yield
-    except OSError as problem:
-        raise EdgecapError(
-            f"Unable to write {str(target)!r} ({problem.strerror or problem}); choose a folder "
-            "that exists, is yours to write to and has space left."
-        ) from problem
-
-
 def _manifest(
     source: CaptionerSource,
     recipe: Recipe,
     inspection: Inspection,
     calibration: Calibration | None,
-    notes: Mapping[str, Any],
 ) -> Manifest:
-    made: dict[str, Any] = {
-        "recipe": recipe.to_dict(),
-        "weights": inspection.weight_bytes,
-        **notes,
-    }
+    made: dict[str, Any] = {"recipe": recipe.to_dict(), "weights": inspection.weight_bytes}
     if recipe.calibrated and calibration is not None:
         made["calibration"] = calibration.to_dict()
     tools = {}

@@ -183,7 +183,7 @@ def _plain(value: Any) -> Any:
         rows = [(str(next(iter(item.values()))), list(item.items())[1:]) for item in value]
         return {
             name: ", ".join(
-                f"{key} {_number(known) if isinstance(known, float) else known}"
+                f"{key} {known:.3g}" if isinstance(known, float) else f"{key} {known}"
                 for key, known in rest
                 if known is not None
             )

@@ -85,3 +85,18 @@ TINY_SETTINGS = (
     "training.reward_epochs=0",
 )
 """Settings of a captioner that trains in seconds."""
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_data: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has learned the colours."""
+    from edgecap.training.session import TrainingSession
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    settings = (*TINY_SETTINGS, "training.epochs=30", "training.patience=30")
+    session = TrainingSession.open(tiny_data, settings=settings, minimum_count=1)
+    session.encode(tiny_weights, cache=folder.parent / "cache")
+    trainer = session.trainer(folder)
+    trainer.run()
+    session.finish(folder, trainer)
+    return folder

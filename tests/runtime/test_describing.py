@@ -129,7 +129,7 @@ def test_what_a_newer_exporter_adds_is_shown_too(tmp_path: Path) -> None:
         "budget:",
         "  mb: 10.0",
         "tried:",
-        "  float32: ms 12",
+        "  float32: ms 12.2",
         "  small: reason too coarse",
         "remark: by hand",
     ]
