@@ -127,10 +127,11 @@ def print_json(answer: Any) -> None:
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
 
 
-def print_notes(notes: Iterable[str]) -> None:
-    """Write what a user should know besides the answer, a line each, to stderr."""
+def print_notes(notes: Iterable[str | None]) -> None:
+    """Write what a user should know besides the answer, a line each, to stderr; None is nothing."""
     for note in notes:
-        ERRORS.print(note, style="yellow", markup=False)
+        if note is not None:
+            ERRORS.print(note, style="yellow", markup=False)
 
 
 def print_table(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecap.box import sample_photos
 from edgecap.exporting import ParityImages, bleu4_difference
-from edgecap.timing import Timing, time_files
+from edgecap.timing import OtherWork, Timing, time_files
 from edgecap_runtime.errors import OptionError
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ def measure_sensitivity(
     images: ParityImages,
     calibration: Calibration | None,
     threads: int | None = None,
+    others: OtherWork | None = None,
     progress: Callable[[str, int, int], None],
 ) -> Sensitivity:
     """Quantize one part or block at a time, all else in float32, and compare each with Keras.
@@ -158,6 +159,7 @@ def measure_sensitivity(
         images: what is compared on.
         calibration: for a recipe that is calibrated.
         threads: of the interpreters while they are timed.
+        others: counts what other programs do meanwhile.
         progress: called with (stage, done, total).
 
     Raises:
@@ -183,7 +185,7 @@ def measure_sensitivity(
     made: list[_Measured] = []
     kept: list[_Measured] = []
     with tempfile.TemporaryDirectory(prefix="edgecap-sensitivity-") as folder:
-        bench = _Bench(Path(folder), suffix, prover, images, calibration, threads)
+        bench = _Bench(Path(folder), suffix, prover, images, calibration, threads, others)
         plain = bench.begin(_Variant(_PLAIN, "none", recipe.changed(**_all_float())))
         tell()
         # The whole recipe first: what the format can't have then shows at once.
@@ -252,6 +254,7 @@ class _Bench:
         images: ParityImages,
         calibration: Calibration | None,
         threads: int | None,
+        others: OtherWork | None,
     ) -> None:
         self._folder = folder
         self._suffix = suffix
@@ -259,6 +262,7 @@ class _Bench:
         self._images = images
         self._calibration = calibration
         self._threads = threads
+        self._others = others or OtherWork()
         self._photos = sample_photos()[:_TIMED_PHOTOS]
 
     def begin(self, plain: _Variant) -> _Measured:
@@ -292,7 +296,8 @@ class _Bench:
     def _time(self, path: Path) -> tuple[Timing, Timing]:
         """Give the times of a file, and those of the float32 file beside it."""
         files = {"variant": path, "plain": self._plain.path}
-        timed = time_files(files, self._photos, threads=self._threads)
+        with self._others.watched():
+            timed = time_files(files, self._photos, threads=self._threads)
         return timed["variant"], timed["plain"]
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgecap_runtime import Caption, Captioner
 
 _ROUNDS = 5
+_DISTURBING = 0.1
+"""Share of the processors from which on other programs make times doubtful."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,40 @@ class Timing:
 
     caption: float
     """All of a caption: preparation, encoder and words."""
+
+
+class OtherWork:
+    """What other programs did to the processors while files were timed.
+
+    Turns are no help against them: kernels that wait for each other at every layer become many
+    times slower beside other work, others hardly do.
+    """
+
+    def __init__(self) -> None:
+        self._taken = 0.0
+        self._given = 0.0
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Count what happens meanwhile."""
+        before, begun = _seconds_of_others(), time.monotonic()
+        yield
+        self._given += (time.monotonic() - begun) * _processors()
+        self._taken += max(0.0, _seconds_of_others() - before)
+
+    @property
+    def share(self) -> float:
+        """The share of the machine's processors that others took, 0 to 1."""
+        return min(1.0, self._taken / self._given) if self._given else 0.0
+
+    def note(self) -> str | None:
+        """Say if the times are doubtful."""
+        if self.share < _DISTURBING:
+            return None
+        return (
+            f"other programs took {self.share:.0%} of this machine's processors while files were "
+            "timed, so that ms may be several times too many, unequally; time again when it is idle"
+        )
 
 
 def time_files(
@@ -59,10 +96,26 @@ def time_files(
     return {name: _medians(captions) for name, captions in made.items()}
 
 
+def _seconds_of_others() -> float:
+    """Give the processor time of all programs but this, from an arbitrary moment on."""
+    import psutil
+
+    counted, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    # Linux counts guests' time among users' too.
+    idle = sum(getattr(counted, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
+    return float(sum(counted) - idle - own.user - own.system)
+
+
+def _processors() -> int:
+    import psutil
+
+    return psutil.cpu_count() or 1
+
+
 def _medians(captions: Sequence[Caption]) -> Timing:
     times = [caption.timings for caption in captions]
     return Timing(
-        encode=statistics.median(time.encode for time in times),
-        word=statistics.median(time.per_step for time in times),
-        caption=statistics.median(time.prepare + time.encode + time.decode for time in times),
+        encode=statistics.median(each.encode for each in times),
+        word=statistics.median(each.per_step for each in times),
+        caption=statistics.median(each.prepare + each.encode + each.decode for each in times),
     )

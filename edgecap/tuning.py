@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgecap.box import sample_photos
 from edgecap.exporting import CalibrationPhotos, ParityImages, bleu4_difference
-from edgecap.timing import time_files
+from edgecap.timing import OtherWork, time_files
 from edgecap_runtime.bundle import read_manifest, write_bundle
 from edgecap_runtime.errors import EdgecapError, OptionError
 
@@ -29,6 +29,8 @@ LEGEND = (
 
 _TIMED_PHOTOS = 8
 _SMALLEST = 1e-6
+_AS_FAST = 0.03
+"""Times that differ by a smaller share are equal: the clock would choose anew each time."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Trial:
         remark = "not possible" if self.difference is None else "below its gate"
         if self.reason is None:
             over = budget.excess(self)
-            remark = "over: " + ", ".join(f"{by:.2g} {unit}" for unit, by in over.items())
+            remark = "over: " + ", ".join(f"{_amount(by)} {unit}" for unit, by in over.items())
             remark = remark if over else "chosen" if self.recipe == chosen else ""
         numbers = ["-"] * 4
         if None not in (self.difference, self.low, self.high, self.ms, self.mb):
@@ -166,7 +168,7 @@ class BudgetError(EdgecapError):
 
 
 def choose(trials: Sequence[Trial], budget: Budget) -> Trial:
-    """Give the fastest trial that fits; of equally fast ones the smallest.
+    """Give the fastest trial that fits; of those that are as fast within 3 % the smallest.
 
     Raises:
         BudgetError: none fits; the sentence says which limits none keeps, and which recipe comes
@@ -175,7 +177,9 @@ def choose(trials: Sequence[Trial], budget: Budget) -> Trial:
     possible = [trial for trial in trials if trial.reason is None]
     fitting = [trial for trial in possible if not budget.excess(trial)]
     if fitting:
-        return min(fitting, key=lambda trial: (trial.ms, trial.mb))
+        fastest = min(trial.ms or 0.0 for trial in fitting)
+        as_fast = [trial for trial in fitting if (trial.ms or 0.0) <= fastest * (1 + _AS_FAST)]
+        return min(as_fast, key=lambda trial: (trial.mb, trial.ms))
     if not possible:
         why = "; ".join(f"{trial.recipe}: {(trial.reason or '').rstrip('.')}" for trial in trials)
         raise BudgetError(f"no recipe can be taken, whatever the budget ({why})", trials)
@@ -187,7 +191,7 @@ def choose(trials: Sequence[Trial], budget: Budget) -> Trial:
         for limit, best in least
         if limit.of(best) > limit.most
     ]
-    over = " and ".join(f"{by:.2g} {unit}" for unit, by in budget.excess(nearest).items())
+    over = " and ".join(f"{_amount(by)} {unit}" for unit, by in budget.excess(nearest).items())
     enough = " ".join(
         f"{limit.flag} {_rounded_up(limit.of(nearest)):g}"
         for limit in budget.limits
@@ -240,6 +244,7 @@ def export_by_budget(
     images: ParityImages,
     calibrate: CalibrationPhotos | None,
     threads: int | None = None,
+    others: OtherWork | None = None,
     progress: Callable[[str, int, int], None],
 ) -> tuple[ExportReport, list[Trial]]:
     """Try every recipe in the file's format and write the fastest that fits.
@@ -254,6 +259,7 @@ def export_by_budget(
         images: what BLEU-4 is measured on; they have captions.
         calibrate: for recipes that are calibrated; without any those are left out, with a reason.
         threads: of the interpreters while they are timed.
+        others: counts what other programs do meanwhile.
         progress: called with (stage, done, total).
 
     Raises:
@@ -286,22 +292,29 @@ def export_by_budget(
             else:
                 made[name] = tried
         progress(stage, len(names), len(names))
-        timed = time_files(
-            {name: report.path for name, report in made.items()},
-            sample_photos()[:_TIMED_PHOTOS],
-            threads=threads,
-            progress=lambda done, total: progress("timing", done, total),
-        )
+        others = others or OtherWork()
+        with others.watched():
+            timed = time_files(
+                {name: report.path for name, report in made.items()},
+                sample_photos()[:_TIMED_PHOTOS],
+                threads=threads,
+                progress=lambda done, total: progress("timing", done, total),
+            )
         trials = [
             Trial(name, refused[name])
             if name in refused
             else _trial(made[name], timed[name].caption)
             for name in names
         ]
+        tried_on = {
+            "photographs": len(images.paths),
+            "cores": os.cpu_count(),
+            "share of others": round(others.share, 3),
+        }
         while True:
             chosen = choose(trials, budget)
             packed = folder / f"packed{out.suffix}"
-            _add_notes(made[chosen.recipe].path, packed, budget, trials, len(images.paths))
+            _add_notes(made[chosen.recipe].path, packed, budget, trials, tried_on)
             size = packed.stat().st_size
             if budget.mb is None or size <= budget.mb * 1e6:
                 break
@@ -357,7 +370,11 @@ def _trial(report: ExportReport, ms: float) -> Trial:
 
 
 def _add_notes(
-    measured: Path, packed: Path, budget: Budget, trials: Iterable[Trial], images: int
+    measured: Path,
+    packed: Path,
+    budget: Budget,
+    trials: Iterable[Trial],
+    tried_on: Mapping[str, Any],
 ) -> None:
     """Write a measured file anew, with what was tried in its manifest."""
     manifest = read_manifest(measured)
@@ -366,9 +383,14 @@ def _add_notes(
         **source["quantization"],
         "budget": budget.to_dict(),
         "tried": [asdict(trial) for trial in trials],
-        "tried_on": {"photographs": images, "cores": os.cpu_count()},
+        "tried_on": dict(tried_on),
     }
     write_bundle(measured, replace(manifest, source=source), packed)
+
+
+def _amount(value: float) -> str:
+    """Write a number in two digits, or all that are before the point."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _rounded_up(value: float) -> float:

@@ -36,7 +36,7 @@ _BLEU_LOSS = 0.3
     default="float32",
     show_default=True,
     help="Recipe, by name (see `edgecap recipes`) or from a .toml or .json file; `auto` tries all "
-    "and takes the fastest inside the budget.",
+    "and takes the fastest inside the budget, of those as fast the smallest.",
 )
 @click.option(
     "--max-bleu-loss",
@@ -224,17 +224,26 @@ def _automatically(
     from edgecap.box import find_run
     from edgecap.captioner import TrainedCaptioner
     from edgecap.exporting import ParityImages, remarks, report_lines
+    from edgecap.timing import OtherWork
     from edgecap.tuning import BudgetError, doubts, export_by_budget
 
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
     source = TrainedCaptioner.load(find_run(run)).source()
     title = f"{run} as {out.suffix}, {len(images.paths)} photographs; budget: {budget}"
+    others = OtherWork()
     try:
         with progress_bars() as report:
             made, trials = export_by_budget(
-                source, out, budget, images=images, calibrate=photographs, progress=report
+                source,
+                out,
+                budget,
+                images=images,
+                calibrate=photographs,
+                others=others,
+                progress=report,
             )
     except BudgetError as problem:
+        print_notes([others.note()])
         tried = [asdict(trial) for trial in problem.trials]
         if as_json:
             print_json({"path": None, "budget": budget.to_dict(), "tried": tried})
@@ -242,7 +251,7 @@ def _automatically(
             _print_trials(title, problem.trials, budget, None)
         raise
     print_notes(remarks(images, photographs, made.calibration))
-    print_notes(doubts(trials, made.recipe, budget, len(images.paths)))
+    print_notes([*doubts(trials, made.recipe, budget, len(images.paths)), others.note()])
     if as_json:
         tried = [asdict(trial) for trial in trials]
         print_json({**made.to_dict(), "budget": budget.to_dict(), "tried": tried})

@@ -112,6 +112,7 @@ def sensitivity(
     from edgecap.files import make_folder
     from edgecap.sensitivity import check_quantizes, measure_sensitivity
     from edgecap.sensitivity_report import HEADS, LEGEND, tables, to_dict, verdict, write_report
+    from edgecap.timing import OtherWork
 
     check_is_run(run)
     chosen = recipe_of(recipe)
@@ -135,6 +136,7 @@ def sensitivity(
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
     source = TrainedCaptioner.load(find_run(run)).source()
     make_folder(out)  # sooner than after minutes of work
+    others = OtherWork()
     with progress_bars() as report:
         calibration = None
         if photographs is not None:
@@ -146,9 +148,10 @@ def sensitivity(
             images=images,
             calibration=calibration,
             threads=threads,
+            others=others,
             progress=report,
         )
-    print_notes(remarks(images, photographs, calibration))
+    print_notes([*remarks(images, photographs, calibration), others.note()])
     picture = write_report(found, out)
     if as_json:
         print_json(to_dict(found))
