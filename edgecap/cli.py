@@ -12,19 +12,17 @@ import edgecap
 from edgecap.console import EdgecapGroup, quiet_tensorflow
 
 _COMMANDS = (
-    *(
-        "train",
-        "import",
-        "evaluate",
-        "export",
-        "recipes",
-        "sensitivity",
-        "caption",
-        "show",
-        "models",
-        "publish",
-        "demo",
-    ),
+    "train",
+    "import",
+    "evaluate",
+    "export",
+    "recipes",
+    "sensitivity",
+    "caption",
+    "show",
+    "models",
+    "publish",
+    "demo",
 )
 """Modules of `edgecap.commands`, in the order of the work; each holds a command of its name. One
 that is a word of Python has `_` behind it there."""

@@ -189,7 +189,7 @@ def _export(
     say("exporting and proving", 0, len(TARGETS) + 1)
     source = TrainedCaptioner.load(find_run(run)).source()
     prover = Prover(source, images.paths)
-    calibration = calibrate.calibration(source, lambda stage, done, total: None)
+    calibration = calibrate.calibration(source)
     made: dict[str, ExportReport] = {}
     for suffix, recipe in TARGETS:
         say("exporting and proving", len(made) + 1, len(TARGETS) + 1)

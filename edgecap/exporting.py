@@ -106,9 +106,8 @@ class CalibrationPhotos:
             ImageError: the folder can't be read or holds no photograph.
         """
         if given == SAMPLES:
-            paths = tuple(sample_photos())
-            said = f"the {len(paths)} sample photographs in the box"
-        elif given is not None:
+            return cls.samples(count=count, seed=seed)
+        if given is not None:
             paths = tuple(Path(path) for path in photographs_in(given))
             said = f"the photographs in {given}"
         elif data is not None and split != _TRAIN:
@@ -121,6 +120,37 @@ class CalibrationPhotos:
             return None
         return cls(paths, said, count, seed)
 
+    @classmethod
+    def samples(cls, *, count: int, seed: int) -> CalibrationPhotos:
+        """Take those in the box."""
+        paths = tuple(sample_photos())
+        return cls(paths, f"the {len(paths)} sample photographs in the box", count, seed)
+
+    @classmethod
+    def of_recipe(
+        cls,
+        recipe: Recipe,
+        *,
+        given: str | None,
+        data: Path | None,
+        split: str,
+        count: int,
+        seed: int,
+    ) -> CalibrationPhotos | None:
+        """Do as `choose` for a recipe that is calibrated; give None for another.
+
+        Raises:
+            OptionError: something is given although the recipe is not calibrated.
+        """
+        if recipe.calibrated:
+            return cls.choose(given=given, data=data, split=split, count=count, seed=seed)
+        if given is not None:
+            raise OptionError(
+                f"--calibrate is given but recipe {recipe.name!r} is not calibrated; leave it out, "
+                "or choose a recipe that is (see `edgecap recipes`)"
+            )
+        return None
+
     def used(self, calibration: Calibration) -> str:
         """Say in a line what of them a calibration was made on."""
         return f"calibrated on {len(calibration.names)} of {self.said}, seed {calibration.seed}"
@@ -130,7 +160,7 @@ class CalibrationPhotos:
         return len({path.resolve() for path in self.paths} & {p.resolve() for p in images.paths})
 
     def calibration(
-        self, source: CaptionerSource, progress: Callable[[str, int, int], None]
+        self, source: CaptionerSource, progress: Callable[[str, int, int], None] | None = None
     ) -> Calibration:
         """Choose and prepare them; raises `OptionError` for too few that can be read."""
         from edgecap_export import choose_calibration
@@ -232,7 +262,7 @@ def export_run(
     source = TrainedCaptioner.load(find_run(run)).source()
     calibration = None
     if recipe.calibrated and calibrate is not None:
-        calibration = calibrate.calibration(source, progress or _silent)
+        calibration = calibrate.calibration(source, progress)
     return export(
         source,
         out,
@@ -315,7 +345,3 @@ def report_lines(made: ExportReport, calibrated: CalibrationPhotos | None = None
     if len(parity.differences) > _SHOWN:
         lines.append(f"and {len(parity.differences) - _SHOWN} more; --json lists them all")
     return lines
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Tell nobody of progress."""

@@ -62,7 +62,6 @@ class _Exporter:
             self._calibration = choose_calibration(
                 self._photos,
                 self._source.preparation,
-                lambda stage, done, total: None,
                 count=CALIBRATION_IMAGES,
                 seed=CALIBRATION_SEED,
             )

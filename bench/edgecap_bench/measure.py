@@ -13,9 +13,21 @@ from edgecap_bench.rounds import turns
 from edgecap_bench.sample import Sample
 from edgecap_bench.targets.registry import Plan
 
-__all__ = ["Bench", "Row", "Timed"]
+__all__ = ["Bench", "Row", "Timed", "silent", "within"]
 
 Progress = Callable[[int, int], None]
+
+
+def silent(done: int, total: int) -> None:
+    """Tell nobody of progress."""
+
+
+def within(progress: Progress, before: int, total: int, done: int) -> None:
+    """Report the progress of one piece of work as that of all.
+
+    before: stages of the pieces before it; total: stages of all.
+    """
+    progress(before + done, total)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,13 +138,13 @@ def _calibration(
 
     if not any(plan.recipe is not None and recipe_named(plan.recipe).calibrated for plan in plans):
         return None
-    from edgecap.exporting import SAMPLES, CalibrationPhotos
+    from edgecap.exporting import CalibrationPhotos
 
-    choose = functools.partial(
-        CalibrationPhotos.choose, split=split, count=CALIBRATION_IMAGES, seed=CALIBRATION_SEED
+    count, seed = CALIBRATION_IMAGES, CALIBRATION_SEED
+    found = CalibrationPhotos.choose(
+        given=None, data=data, split=split, count=count, seed=seed, images=images
     )
-    found = choose(given=None, data=data, images=images)
-    return found or choose(given=SAMPLES, data=None)
+    return found or CalibrationPhotos.samples(count=count, seed=seed)
 
 
 def _quality_images(

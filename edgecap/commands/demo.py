@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import click
 
-from edgecap.console import ERRORS, load_keras, print_json, print_table, progress_bars
+from edgecap.console import load_keras, print_json, print_notes, print_table, progress_bars
 
 _CALIBRATED_ON = 128
 """Photographs of the train split of --data, at most."""
@@ -55,20 +54,20 @@ def demo(
     """
     load_keras()
     from edgecap.demonstration import COLUMNS, SCORE_COLUMNS, demonstrate
-    from edgecap.exporting import SAMPLES, CalibrationPhotos, ParityImages
+    from edgecap.exporting import CalibrationPhotos, ParityImages
 
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
-    choose = functools.partial(CalibrationPhotos.choose, split=split, count=_CALIBRATED_ON, seed=0)
-    of_data = choose(given=None, data=data)
-    photographs = of_data or choose(given=SAMPLES, data=None)
-    assert photographs is not None  # the samples always are
+    of_data = CalibrationPhotos.choose(
+        given=None, data=data, split=split, count=_CALIBRATED_ON, seed=0
+    )
+    photographs = of_data or CalibrationPhotos.samples(count=_CALIBRATED_ON, seed=0)
     with progress_bars() as report:
         shown = demonstrate(
             run, out, images=images, calibrate=photographs, threads=threads, progress=report
         )
     calibration = shown.calibration
-    for problem in () if calibration is None else calibration.left_out:
-        ERRORS.print(f"left out of the calibration: {problem}", style="yellow", markup=False)
+    left_out = () if calibration is None else calibration.left_out
+    print_notes(f"left out of the calibration: {problem}" for problem in left_out)
     if as_json:
         print_json(shown.to_dict())
         return

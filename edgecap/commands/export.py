@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgecap.commands._calibration import calibration_options
 from edgecap.console import load_keras, print_json, print_notes, print_table, progress_bars
 from edgecap_export.recipes import RANGES
 from edgecap_runtime.errors import OptionError
 
 if TYPE_CHECKING:
+    from edgecap.budget import Budget, Trial
     from edgecap.exporting import CalibrationPhotos
-    from edgecap.tuning import Budget, Trial
 
 _AUTO = "auto"
 _BLEU_LOSS = 0.3
@@ -46,26 +47,11 @@ _BLEU_LOSS = 0.3
 )
 @click.option("--max-ms", type=float, help="Budget of `auto`: milliseconds a caption, here.")
 @click.option("--max-mb", type=float, help="Budget of `auto`: megabytes.")
-@click.option(
-    "--calibrate",
-    metavar="FOLDER|samples",
-    help="Photographs to calibrate a recipe on: a folder of 100 to 300, or `samples` for the few "
-    "in the box. Without it the train split of --data serves.",
-)
-@click.option(
-    "--calibration-images",
-    "calibrated_on",
-    default=128,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="Photographs to calibrate on, chosen by --seed.",
-)
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Chooses the photographs to calibrate on.",
+@calibration_options(
+    photographs="Photographs to calibrate a recipe on: a folder of 100 to 300, or `samples` for "
+    "the few in the box. Without it the train split of --data serves.",
+    count=128,
+    images="Photographs to calibrate on, chosen by --seed.",
 )
 @click.option(
     "--keep-float",
@@ -145,6 +131,7 @@ def export(
       edgecap export runs/mine -o best.tflite --quantize auto --max-mb 10 --data flickr8k
     """
     load_keras()
+    from edgecap.budget import Budget
     from edgecap.exporting import (
         CalibrationPhotos,
         ParityImages,
@@ -155,7 +142,6 @@ def export(
         remarks,
         report_lines,
     )
-    from edgecap.tuning import Budget
 
     check_is_run(run)
     limits = {"--max-bleu-loss": max_bleu_loss, "--max-ms": max_ms, "--max-mb": max_mb}
@@ -188,16 +174,9 @@ def export(
         ranges=ranges,
         bias_correction=not no_bias_correction,
     )
-    photographs = None
-    if chosen.calibrated:
-        photographs = CalibrationPhotos.choose(
-            given=calibrate, data=data, split=split, count=calibrated_on, seed=seed
-        )
-    elif calibrate is not None:
-        raise OptionError(
-            f"--calibrate is given but recipe {chosen.name!r} is not calibrated; leave it out, or "
-            "choose a recipe that is (see `edgecap recipes`)"
-        )
+    photographs = CalibrationPhotos.of_recipe(
+        chosen, given=calibrate, data=data, split=split, count=calibrated_on, seed=seed
+    )
     images = ParityImages.choose(data=data, split=split, photos=photos, limit=limit)
     with progress_bars() as report:
         made = export_run(
@@ -222,10 +201,11 @@ def _automatically(
 ) -> None:
     """Try all recipes, print what was tried, and what was written."""
     from edgecap.box import find_run
+    from edgecap.budget import BudgetError, doubts
     from edgecap.captioner import TrainedCaptioner
     from edgecap.exporting import ParityImages, remarks, report_lines
     from edgecap.timing import OtherWork
-    from edgecap.tuning import BudgetError, doubts, export_by_budget
+    from edgecap.tuning import export_by_budget
 
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
     source = TrainedCaptioner.load(find_run(run)).source()
@@ -262,7 +242,7 @@ def _automatically(
 
 def _print_trials(title: str, trials: Sequence[Trial], budget: Budget, chosen: str | None) -> None:
     """Print what was tried, then why some of it was out of the question."""
-    from edgecap.tuning import COLUMNS, LEGEND
+    from edgecap.budget import COLUMNS, LEGEND
 
     print_table(title, COLUMNS, [trial.cells(budget, chosen) for trial in trials])
     click.echo("\n".join(LEGEND))

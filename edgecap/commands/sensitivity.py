@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edgecap.commands._calibration import calibration_options
 from edgecap.console import load_keras, print_json, print_notes, print_table, progress_bars
 from edgecap_runtime.errors import OptionError
 
@@ -26,25 +27,10 @@ from edgecap_runtime.errors import OptionError
     type=click.IntRange(min=1),
     help="Photographs to compare on, at most.",
 )
-@click.option(
-    "--calibrate",
-    metavar="FOLDER|samples",
-    help="Photographs to calibrate on, in place of the train split.",
-)
-@click.option(
-    "--calibration-images",
-    "calibrated_on",
-    default=32,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How many; an export takes more, but here each block is calibrated anew.",
-)
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Chooses the photographs to calibrate on.",
+@calibration_options(
+    photographs="Photographs to calibrate on, in place of the train split.",
+    count=32,
+    images="How many; an export takes more, but here each block is calibrated anew.",
 )
 @click.option(
     "--recipe",
@@ -117,21 +103,14 @@ def sensitivity(
     check_is_run(run)
     chosen = recipe_of(recipe)
     check_quantizes(chosen)
-    photographs = None
-    if chosen.calibrated:
-        given = SAMPLES if calibrate is None and data is None else calibrate
-        photographs = CalibrationPhotos.choose(
-            given=given, data=data, split=split, count=calibrated_on, seed=seed
-        )
-        if photographs is None:
-            raise OptionError(
-                f"recipe {chosen.name!r} is calibrated on photographs, and --data has none in a "
-                "train split besides those compared on; give a folder with --calibrate FOLDER"
-            )
-    elif calibrate is not None:
+    given = SAMPLES if calibrate is None and data is None and chosen.calibrated else calibrate
+    photographs = CalibrationPhotos.of_recipe(
+        chosen, given=given, data=data, split=split, count=calibrated_on, seed=seed
+    )
+    if chosen.calibrated and photographs is None:
         raise OptionError(
-            f"--calibrate is given but recipe {chosen.name!r} is not calibrated; leave it out, or "
-            "choose a recipe that is (see `edgecap recipes`)"
+            f"recipe {chosen.name!r} is calibrated on photographs, and --data has none in a train "
+            "split besides those compared on; give a folder with --calibrate FOLDER"
         )
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
     source = TrainedCaptioner.load(find_run(run)).source()

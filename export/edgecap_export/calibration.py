@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecap_export.pictures import prepared_pictures
+from edgecap_export.progress import Progress, silent
 from edgecap_runtime.decoding import decode
 from edgecap_runtime.errors import ImageError, OptionError
 from edgecap_runtime.kinds import KINDS
 from edgecap_runtime.preparation import Preparation, prepare
 
 if TYPE_CHECKING:
-    from edgecap_export.progress import Progress
     from edgecap_export.source import CaptionerSource
     from edgecap_export.step_graph import CaptionerGraph
     from edgecap_runtime.decoding import State
@@ -65,11 +65,22 @@ class Samples:
     visits: tuple[Visit, ...]
     """For the step, in order."""
 
+    def encode_calls(self) -> Iterator[dict[str, NDArray[Any]]]:
+        """Give what `encode` is called with, by the names of a file's inputs."""
+        for image in self.pixels:
+            yield {"image": image[None]}
+
+    def step_calls(self) -> Iterator[dict[str, NDArray[Any]]]:
+        """Give what the step is called with, likewise."""
+        for visit in self.visits:
+            state = {f"state_{name}": array for name, array in visit.state.items()}
+            yield {"ids": visit.ids, **state}
+
 
 def choose_calibration(
     photos: Sequence[str | Path],
     preparation: Preparation,
-    progress: Progress,
+    progress: Progress | None = None,
     *,
     count: int = 128,
     seed: int = 0,
@@ -104,7 +115,7 @@ def choose_calibration(
             f"There are {len(chosen)} photographs to calibrate on{unreadable}; give "
             f"{FEWEST_IMAGES} or more, 100 to 300 are best."
         )
-    pictures = prepared_pictures(chosen, preparation, progress)
+    pictures = prepared_pictures(chosen, preparation, progress or silent)
     names = tuple(path.name for path in chosen)
     return Calibration(pictures.pixels, names, seed, tuple(broken))
 

@@ -9,16 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Constant", "GraphView", "Node", "encoder_parts", "step_parts"]
+__all__ = [
+    "Constant",
+    "GraphView",
+    "Node",
+    "encoder_parts",
+    "from_first_convolution",
+    "step_parts",
+]
 
 # What runs over a sequence, as the formats call it.
 _RECURRENT = {"WHILE", "LSTM", "DynamicQuantizeLSTM"}
 # What makes float32 of a stored float16.
 _WIDENING = {"DEQUANTIZE", "Cast"}
 # What computes on images; after the last of these come features, of no place in the image.
-_SPATIAL = {
-    *("CONV_2D", "DEPTHWISE_CONV_2D", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D"),
-    *("Conv", "ReduceMean", "GlobalAveragePool", "AveragePool", "MaxPool"),
+_CONVOLUTIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "Conv"}
+_SPATIAL = _CONVOLUTIONS | {
+    *("MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D"),
+    *("ReduceMean", "GlobalAveragePool", "AveragePool", "MaxPool"),
 }
 
 
@@ -97,6 +105,21 @@ def step_parts(view: GraphView) -> tuple[str, ...]:
         else:
             parts.append("step" if place in states else "output")
     return tuple(parts)
+
+
+def from_first_convolution(view: GraphView) -> set[int]:
+    """Give the places of all convolutions and what depends on one.
+
+    Before the first, pixels are scaled; a grid of 8 bits between would only lose some. A graph
+    without convolutions has no such place; all of it counts.
+    """
+    made: set[str] = set()
+    places = set()
+    for place, node in enumerate(view.nodes):
+        if node.op in _CONVOLUTIONS or made.intersection(node.inputs):
+            made.update(node.outputs)
+            places.add(place)
+    return places or set(range(len(view.nodes)))
 
 
 def _lookups(view: GraphView) -> set[int]:

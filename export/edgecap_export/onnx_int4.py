@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,19 @@ from onnx import helper, numpy_helper
 
 from edgecap_export.onnx_layers import initializers, watch
 from edgecap_export.onnx_zero_state import drop_unread
-from edgecap_export.rounding import Moments, best_scales, round_by_moments
+from edgecap_export.rounding import (
+    INT4_LARGEST,
+    Moments,
+    best_scales,
+    pack_pairs,
+    round_by_moments,
+)
 
 __all__ = ["narrow_products"]
 
 _BLOCK = 128
 """Weights that share a scale."""
 
-_LARGEST = 7
 _ZERO = 8
 # Multiply in int8, the activations quantized as they come.
 _ACCURACY_LEVEL = 4
@@ -26,7 +31,7 @@ _DOMAIN = "com.microsoft"
 
 
 def narrow_products(
-    model: Any, names: Sequence[str], calls: Sequence[Mapping[str, NDArray[Any]]]
+    model: Any, names: Sequence[str], calls: Iterable[Mapping[str, NDArray[Any]]]
 ) -> Any:
     """Give the model with the weights of these products in int4, in place.
 
@@ -90,15 +95,14 @@ def _packed(
     scales = np.stack(
         [
             best_scales(
-                weights[:, first : first + _BLOCK], strength[first : first + _BLOCK], _LARGEST
+                weights[:, first : first + _BLOCK], strength[first : first + _BLOCK], INT4_LARGEST
             )
             for first in range(0, inputs, _BLOCK)
         ],
         axis=1,
     ).astype(np.float32)
     each = np.repeat(scales.astype(np.float64), _BLOCK, axis=1)[:, :inputs]
-    integers = round_by_moments(weights, second, each, _LARGEST)
+    integers = round_by_moments(weights, second, each, INT4_LARGEST)
     whole = np.full((outputs, blocks * _BLOCK), _ZERO, np.uint8)
     whole[:, :inputs] = integers + _ZERO
-    pairs = whole.reshape(outputs, blocks, -1)
-    return pairs[..., ::2] | pairs[..., 1::2] << 4, scales.ravel()
+    return pack_pairs(whole.reshape(outputs, blocks, -1)), scales.ravel()

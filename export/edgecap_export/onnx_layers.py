@@ -12,12 +12,18 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edgecap_export.blocks import Block, BlockFinder
 from edgecap_export.rounding import sample_patches
 
-__all__ = ["Convolution", "attributes", "convolutions", "initializers", "watch"]
-
-_PATCHES = 100
-"""Places of a picture at which a convolution's inputs are looked at."""
+__all__ = [
+    "Convolution",
+    "block_owners",
+    "convolutions",
+    "initializers",
+    "name_nodes",
+    "replace_tensor",
+    "watch",
+]
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Convolution:
     pads: tuple[int, int, int, int] | None
     """Zeros added above, left, below and right; None for as many as TensorFlow's "SAME"."""
 
-    def mean_patch(
+    def patches(
         self, image: NDArray[np.float32], kernel: tuple[int, int], random: np.random.Generator
     ) -> NDArray[np.float32]:
         """Give some of what the kernel meets, [n, height, width, channels].
@@ -51,7 +57,7 @@ class Convolution:
             top, left, bottom, right = self.pads
             pixels = np.pad(pixels, ((top, bottom), (left, right), (0, 0)))
         same = self.pads is None
-        return sample_patches(pixels, kernel, self.stride, same, random, _PATCHES)
+        return sample_patches(pixels, kernel, self.stride, same, random)
 
     def shift(self, change: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give how far a change of the weights moves the mean of each output, [outputs].
@@ -68,9 +74,10 @@ class Convolution:
         return np.concatenate(moved)
 
 
-def attributes(node: Any) -> dict[str, Any]:
-    """Give a node's attributes by name."""
-    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
+def name_nodes(graph: Any) -> None:
+    """Give a name to each node that has none, in place; quantizers choose nodes by name."""
+    for place, node in enumerate(graph.node):
+        node.name = node.name or f"{node.op_type}_{place}"
 
 
 def initializers(graph: Any) -> dict[str, Any]:
@@ -85,7 +92,7 @@ def convolutions(graph: Any) -> list[Convolution]:
     for node in graph.node:
         if node.op_type != "Conv" or len(node.input) < 3 or node.input[1] not in stored:
             continue
-        settings = attributes(node)
+        settings = _attributes(node)
         if any(step != 1 for step in settings.get("dilations", ())):
             continue
         automatic = settings.get("auto_pad", b"NOTSET")
@@ -133,3 +140,27 @@ def replace_tensor(graph: Any, name: str, values: NDArray[Any]) -> None:
     for tensor in graph.initializer:
         if tensor.name == name:
             tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), name))
+
+
+def block_owners(graph: Any, blocks: Sequence[Block]) -> list[Block | None]:
+    """Give each node's block; one whose result bears no layer's name has that of its reader."""
+    finder = BlockFinder(blocks, [_bare(name) for node in graph.node for name in node.output])
+    readers = {name: place for place, node in enumerate(graph.node) for name in node.input}
+    owners: list[Block | None] = [None] * len(graph.node)
+    for place in reversed(range(len(graph.node))):
+        result = graph.node[place].output[0]
+        owner = finder.find(_bare(result))
+        reader = readers.get(result)
+        if owner is None and reader is not None:
+            owner = owners[reader]
+        owners[place] = owner
+    return owners
+
+
+def _bare(name: str) -> str:
+    """Give a tensor's name without the ":0" that TensorFlow puts behind it."""
+    return name.partition(":")[0]
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    return {item.name: helper.get_attribute_value(item) for item in node.attribute}

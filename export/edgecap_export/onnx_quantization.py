@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -17,18 +17,17 @@ from edgecap_export import onnx_view
 from edgecap_export.calibration import Samples
 from edgecap_export.graph_view import encoder_parts, step_parts
 from edgecap_export.onnx_int4 import narrow_products
+from edgecap_export.onnx_layers import block_owners, name_nodes
 from edgecap_export.onnx_lstm import unsign_lstms
 from edgecap_export.onnx_static import quantize_encoder
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph
-from edgecap_export.treatments import PARTS
+from edgecap_export.treatments import LEAST_HALVED, PARTS
 
 __all__ = ["lacks", "quantize"]
 
 _PRODUCTS = ["MatMul", "LSTM"]
-_LEAST_HALVED = 10_000
-"""Weights from which on a tensor is halved; see the same in `tflite_quantization`."""
 
 _LACKS: Mapping[tuple[str, str], str] = {
     ("encoder", "dynamic-int8"): (
@@ -61,32 +60,34 @@ def quantize(
 
     samples: what the graphs are given in use, for a recipe that is calibrated.
     """
-    calls_step: list[Mapping[str, NDArray[Any]]] = []
-    calls_encode: list[Mapping[str, NDArray[Any]]] = []
-    if samples is not None:
-        calls_encode = [{"image": image[None]} for image in samples.pixels]
-        calls_step = [
-            {"ids": visit.ids, **{f"state_{name}": array for name, array in visit.state.items()}}
-            for visit in samples.visits
-        ]
-    for treatment, treat in (("dynamic-int8", _dynamic), ("dynamic-int4", narrow_products)):
-        parts = recipe.parts_treated(treatment)
-        step = treat(step, _nodes(step, parts, step_parts), calls_step)
-        encode = treat(encode, _nodes(encode, parts - {"encoder"}, encoder_parts), calls_encode)
+    for model in (encode, step):
+        name_nodes(model.graph)
+    # The encoder's products, where it has any, are treated with its convolutions.
+    wide = recipe.parts_treated("dynamic-int8")
+    step = _dynamic(step, _nodes(step, wide, step_parts))
+    encode = _dynamic(encode, _nodes(encode, wide - {"encoder"}, encoder_parts))
+    narrow = recipe.parts_treated("dynamic-int4")
+    if narrow and samples is not None:
+        step = narrow_products(step, _nodes(step, narrow, step_parts), samples.step_calls())
+        names = _nodes(encode, narrow - {"encoder"}, encoder_parts)
+        encode = narrow_products(encode, names, samples.encode_calls())
     if recipe.encoder == "static-int8" and samples is not None:
         encode = quantize_encoder(encode, graph.blocks, recipe, samples.pixels)
     halved = recipe.parts_treated("float16")
     if halved:
-        kept = _kept_layers(graph, recipe)
-        for model, parts_of in ((encode, encoder_parts), (step, step_parts)):
-            _halve(model, _nodes(model, halved, parts_of, every=True), kept)
+        owners = block_owners(encode.graph, graph.blocks)
+        kept = {
+            node.name
+            for node, owner in zip(encode.graph.node, owners, strict=True)
+            if owner is not None and owner.name in recipe.keep_float
+        }
+        _halve(encode, set(_nodes(encode, halved, encoder_parts, every=True)) - kept)
+        _halve(step, set(_nodes(step, halved, step_parts, every=True)))
     return encode, step
 
 
 def _nodes(model: Any, parts: frozenset[str], parts_of: Any, *, every: bool = False) -> list[str]:
     """Name the nodes of these parts: those that multiply by a matrix, or every one."""
-    for place, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}_{place}"
     view = onnx_view.graph_view(model.graph, {})
     return [
         node.name
@@ -95,7 +96,7 @@ def _nodes(model: Any, parts: frozenset[str], parts_of: Any, *, every: bool = Fa
     ]
 
 
-def _dynamic(model: Any, names: list[str], calls: Any) -> Any:
+def _dynamic(model: Any, names: list[str]) -> Any:
     """Give the model with the weights of these products in int8, a scale per column.
 
     Unsigned weights: on x86 CPUs with AVX2 but no VNNI the kernels add two products of uint8
@@ -122,28 +123,21 @@ def _dynamic(model: Any, names: list[str], calls: Any) -> Any:
     return smaller
 
 
-def _kept_layers(graph: CaptionerGraph, recipe: Recipe) -> frozenset[str]:
-    return frozenset(
-        layer for block in graph.blocks if block.name in recipe.keep_float for layer in block.layers
-    )
+def _halve(model: Any, names: set[str]) -> None:
+    """Store the matrices of these nodes in float16, each widened by a Cast, in place.
 
-
-def _halve(model: Any, names: list[str], kept: frozenset[str]) -> None:
-    """Store the larger weights of these nodes in float16, each widened by a Cast, in place.
-
-    ONNX Runtime widens them once, when it loads the model.
+    Convolutions' small ones stay as they are. ONNX Runtime widens them once, when it loads the
+    model.
     """
-    chosen = set(names)
-    read = {
-        name
-        for node in model.graph.node
-        if node.name in chosen and not kept.intersection(_components(node))
-        for name in node.input
+    readers = {
+        name: node.op_type for node in model.graph.node if node.name in names for name in node.input
     }
     casts = []
     for tensor in model.graph.initializer:
-        large = int(np.prod(tensor.dims)) >= _LEAST_HALVED
-        if tensor.name not in read or tensor.data_type != TensorProto.FLOAT or not large:
+        matrix = sum(size > 1 for size in tensor.dims) >= 2
+        if tensor.name not in readers or tensor.data_type != TensorProto.FLOAT or not matrix:
+            continue
+        if readers[tensor.name] == "Conv" and math.prod(tensor.dims) < LEAST_HALVED:
             continue
         half = numpy_helper.to_array(tensor).astype(np.float16)
         name = tensor.name
@@ -156,7 +150,3 @@ def _halve(model: Any, names: list[str], kept: frozenset[str]) -> None:
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-
-
-def _components(node: Any) -> set[str]:
-    return {part for name in (node.name, *node.output) for part in name.split("/")}

@@ -27,12 +27,14 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgecap_export import onnx_view
-from edgecap_export.blocks import Block, BlockFinder
-from edgecap_export.graph_view import encoder_parts
+from edgecap_export.blocks import Block
+from edgecap_export.graph_view import encoder_parts, from_first_convolution
 from edgecap_export.onnx_layers import (
     Convolution,
+    block_owners,
     convolutions,
     initializers,
+    name_nodes,
     replace_tensor,
     watch,
 )
@@ -43,7 +45,6 @@ from edgecap_export.rounding import Moments
 
 __all__ = ["quantize_encoder"]
 
-# Left in float: they only hand numbers on, or scale pixels before the first convolution.
 _CONVOLUTION = "Conv"
 _OPSET_DOMAINS = ("", "com.microsoft")
 
@@ -133,33 +134,14 @@ def _joined(encode: Any, encoder: Any, behind: list[Any]) -> Any:
 
 def _quantized_nodes(graph: Any, blocks: tuple[Block, ...], recipe: Recipe) -> list[str]:
     """Name the nodes to quantize: convolutions and what depends on one, but for kept blocks."""
-    owners = _owners(graph, BlockFinder(blocks, [name for n in graph.node for name in n.output]))
-    made: set[str] = set()
-    names = []
-    for place, node in enumerate(graph.node):
-        if not node.name:
-            node.name = f"{node.op_type}_{place}"
-        if node.op_type != _CONVOLUTION and not made.intersection(node.input):
-            continue
-        made.update(node.output)
-        owner = owners[place]
-        if owner is None or owner.name not in recipe.keep_float:
-            names.append(node.name)
-    return names
-
-
-def _owners(graph: Any, finder: BlockFinder) -> list[Block | None]:
-    """Give each node's block; one whose result bears no layer's name has that of its reader."""
-    readers = {name: place for place, node in enumerate(graph.node) for name in node.input}
-    owners: list[Block | None] = [None] * len(graph.node)
-    for place in reversed(range(len(graph.node))):
-        node = graph.node[place]
-        owner = finder.find(node.output[0].partition(":")[0])
-        reader = readers.get(node.output[0])
-        if owner is None and reader is not None:
-            owner = owners[reader]
-        owners[place] = owner
-    return owners
+    name_nodes(graph)
+    owners = block_owners(graph, blocks)
+    deep = from_first_convolution(onnx_view.graph_view(graph, {}))
+    return [
+        node.name
+        for place, (node, owner) in enumerate(zip(graph.node, owners, strict=True))
+        if place in deep and (owner is None or owner.name not in recipe.keep_float)
+    ]
 
 
 def _observed(
@@ -189,7 +171,7 @@ def _observed(
         for name, tally in tallies.items():
             tally.add(values[name])
         for item in found:
-            patches = item.mean_patch(values[item.given][0], kernels[item.weights], random)
+            patches = item.patches(values[item.given][0], kernels[item.weights], random)
             moments[item.weights].add(patches.reshape(len(patches), -1), second=False)
     ranges = {name: tally.range() for name, tally in tallies.items()}
     means = {

@@ -6,16 +6,29 @@ Arrays here are matrices [outputs, inputs]; layers without one are brought into 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Moments", "best_scales", "round_by_moments", "rounding_shift", "sample_patches"]
+__all__ = [
+    "INT4_LARGEST",
+    "Moments",
+    "best_scales",
+    "pack_pairs",
+    "round_by_moments",
+    "rounding_shift",
+    "sample_patches",
+]
 
 Floats = NDArray[np.float64]
 
+INT4_LARGEST = 7
+"""Integers of 4 bits go from its negative to it."""
+
 _DAMPING = 0.01
 _BLOCK = 128
+_PATCHES = 100
 _SHRINKING = np.linspace(0.5, 1.0, 26)
 
 
@@ -55,7 +68,7 @@ def sample_patches(
     stride: tuple[int, int],
     same: bool,
     random: np.random.Generator,
-    count: int,
+    count: int = _PATCHES,
 ) -> NDArray[np.float32]:
     """Give some of what a convolution reads at its places, [n, height, width, channels].
 
@@ -136,3 +149,9 @@ def rounding_shift(weights: Floats, rounded: Floats, mean: Floats) -> Floats:
     section 4.2, with means that were measured).
     """
     return np.asarray((rounded - weights) @ mean)
+
+
+def pack_pairs(values: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """Put two integers of 4 bits into a byte, the first one low: [..., 2 n] to [..., n]."""
+    halves = (values & 15).astype(np.uint8)
+    return (halves[..., ::2] | halves[..., 1::2] << 4).astype(np.uint8)

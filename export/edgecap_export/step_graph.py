@@ -21,7 +21,7 @@ from edgecap_export.errors import ExportError
 from edgecap_export.loop import loop
 from edgecap_export.recipes import Recipe
 from edgecap_export.recurrence import Recurrence
-from edgecap_export.rounding import best_scales
+from edgecap_export.rounding import INT4_LARGEST, best_scales
 from edgecap_export.source import CaptionerSource
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.kinds import KINDS
@@ -226,8 +226,9 @@ def pack_int4_rows(
     Byte k of a row holds value k in its low half and value k + ceil(E / 2) in its high half, each
     with 8 added: [V, ceil(E / 2)].
     """
-    scales = best_scales(table.astype(np.float64), np.ones(table.shape[1]), 7)[:, None]
-    whole = (np.clip(np.rint(table / scales), -7, 7) + 8).astype(np.uint8)
+    scales = best_scales(table.astype(np.float64), np.ones(table.shape[1]), INT4_LARGEST)[:, None]
+    whole = np.clip(np.rint(table / scales), -INT4_LARGEST, INT4_LARGEST) + 8
+    whole = whole.astype(np.uint8)
     if whole.shape[1] % 2:
         whole = np.pad(whole, ((0, 0), (0, 1)), constant_values=8)
     half = whole.shape[1] // 2

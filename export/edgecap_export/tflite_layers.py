@@ -15,12 +15,10 @@ from edgecap_export import flatbuffer, flatbuffer_view
 from edgecap_export.ranges import RangeTally
 from edgecap_export.rounding import Moments, sample_patches
 
-__all__ = ["Layer", "Observation", "layers_of", "observe", "tensor_data"]
+__all__ = ["WEIGHTED", "Layer", "Observation", "layers_of", "observe", "tensor_data"]
 
-_LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-_PATCHES = 100
-"""Places of a picture at which a convolution's inputs are looked at."""
-
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+"""Operators with a weight matrix."""
 _NUMPY = {"float32": np.float32, "int8": np.int8, "int32": np.int32}
 
 
@@ -86,8 +84,7 @@ class Layer:
         if self.op == "FULLY_CONNECTED":
             return given.reshape(-1, given.shape[-1])
         found = [
-            sample_patches(image, self.kernel, self.stride, self.same, random, _PATCHES)
-            for image in given
+            sample_patches(image, self.kernel, self.stride, self.same, random) for image in given
         ]
         patches = np.concatenate(found)
         return patches.reshape(len(patches), -1)
@@ -109,7 +106,7 @@ def layers_of(model: Any, signature_key: str) -> list[Layer]:
     found = []
     for operator in graph.operators:
         op = flatbuffer_view.operator_name(model, operator)
-        if op not in _LAYERS:
+        if op not in WEIGHTED:
             continue
         given, weights, *rest = operator.inputs
         tensor = graph.tensors[weights]

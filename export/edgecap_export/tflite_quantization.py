@@ -1,15 +1,13 @@
 """Quantizing a float .tflite model by a recipe, part by part.
 
-LiteRT's quantizer decides how operators and tensors of each type meet. What it rounds to nearest
-is bettered afterwards, where the calibration photographs were looked at: 4-bit weights are rounded
-anew, and biases take back the mean of what rounding changed. Each treatment is one entry in
-`_CONFIGURE`.
+LiteRT's quantizer decides how operators and tensors of each type meet; `tflite_refining` betters
+what it rounds to nearest. Each treatment is one entry in `_CONFIGURE`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,27 +17,30 @@ from ai_edge_quantizer import qtyping
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
 from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.recipe_manager import RecipeManager
-from numpy.typing import NDArray
 
 from edgecap_export import flatbuffer, flatbuffer_view
 from edgecap_export.blocks import BlockFinder
 from edgecap_export.calibration import Samples
-from edgecap_export.graph_view import GraphView, encoder_parts, step_parts
+from edgecap_export.graph_view import encoder_parts, from_first_convolution, step_parts
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
-from edgecap_export.rounding import best_scales, round_by_moments, rounding_shift
 from edgecap_export.step_graph import CaptionerGraph
-from edgecap_export.tflite_layers import Layer, Observation, layers_of, observe, tensor_data
+from edgecap_export.tflite_layers import (
+    WEIGHTED,
+    Layer,
+    Observation,
+    layers_of,
+    observe,
+    tensor_data,
+)
+from edgecap_export.tflite_refining import refine, store
+from edgecap_export.treatments import LEAST_HALVED
 
 __all__ = ["STATIC", "TREATED", "quantize"]
 
 _CHANNELS = qtyping.QuantGranularity.CHANNELWISE
 _TENSOR = qtyping.QuantGranularity.TENSORWISE
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
-_LEAST_HALVED = 10_000
-"""Weights from which on a convolution is halved: small ones save nothing, and some of them,
-depthwise ones at an encoder's start, are those that rounding hurts most."""
 _FLOAT16 = schema.TensorType.FLOAT16
 
 
@@ -63,7 +64,7 @@ class _Operator:
 
 def _dynamic(bits: int, granularity: Any) -> Callable[[RecipeManager, _Operator], None]:
     def configure(manager: RecipeManager, operator: _Operator) -> None:
-        if operator.op in _WEIGHTED:
+        if operator.op in WEIGHTED:
             manager.add_dynamic_config(
                 operator.regex, operator.name, num_bits=bits, granularity=granularity
             )
@@ -92,8 +93,8 @@ def _static(activations: int, pointwise: int = 8) -> Callable[[RecipeManager, _O
 
 def _float16(manager: RecipeManager, operator: _Operator) -> None:
     layer = operator.layer
-    if operator.op not in _WEIGHTED or (
-        operator.op in _CONVOLUTIONS and layer is not None and layer.weights_count < _LEAST_HALVED
+    if operator.op not in WEIGHTED or (
+        operator.op in _CONVOLUTIONS and layer is not None and layer.weights_count < LEAST_HALVED
     ):
         return
     manager.add_weight_only_config(
@@ -158,7 +159,7 @@ def quantize(model: Any, graph: CaptionerGraph, recipe: Recipe, samples: Samples
             enable_progress_report=False,
         )
     quantized = flatbuffer.read(result.quantized_model)
-    _better(model, quantized, observed, recipe)
+    refine(model, quantized, observed, correct=recipe.bias_correction)
     return quantized
 
 
@@ -171,7 +172,7 @@ def _operators(
     parts = encoder_parts(view) if key == "encode" else step_parts(view)
     blocks = BlockFinder(graph.blocks, results)
     layers = {layer.result: layer for layer in layers_of(model, key)}
-    deep = _from_first_convolution(view)
+    deep = from_first_convolution(view)
     found: dict[str, list[_Operator]] = {}
     for place, (node, part, result) in enumerate(zip(view.nodes, parts, results, strict=True)):
         treatment = "float32" if part == "embedding" else recipe.treatment(part)
@@ -184,21 +185,6 @@ def _operators(
             operator = _Operator(node.op, result, layers.get(result))
             found.setdefault(treatment, []).append(operator)
     return found
-
-
-def _from_first_convolution(view: GraphView) -> set[int]:
-    """Give the places of all convolutions and what depends on one.
-
-    Before the first, pixels are scaled; a grid of 8 bits between would only lose some.
-    """
-    made: set[str] = set()
-    places = set()
-    for place, node in enumerate(view.nodes):
-        if node.op in _CONVOLUTIONS or made.intersection(node.inputs):
-            made.update(node.outputs)
-            places.add(place)
-    # A graph without convolutions has no such place; all of it counts.
-    return places or set(range(len(view.nodes)))
 
 
 def _observe(
@@ -227,23 +213,11 @@ def _observe(
     return observe(
         model,
         key,
-        _calls(key, samples),
+        samples.encode_calls() if key == "encode" else samples.step_calls(),
         ranges=recipe.ranges if static else None,
         means=means,
         seconds=narrow,
     )
-
-
-def _calls(key: str, samples: Samples) -> Iterator[Mapping[str, NDArray[Any]]]:
-    if key == "encode":
-        for image in samples.pixels:
-            yield {"image": image[None]}
-    else:
-        for visit in samples.visits:
-            yield {
-                "ids": visit.ids,
-                **{f"state_{name}": array for name, array in visit.state.items()},
-            }
 
 
 def _as_statistics(model: Any, ranges: Mapping[str, tuple[float, float]]) -> dict[str, Any]:
@@ -260,70 +234,6 @@ def _as_statistics(model: Any, ranges: Mapping[str, tuple[float, float]]) -> dic
         }
         for name, (low, high) in ranges.items()
     }
-
-
-def _better(
-    model: Any, quantized: Any, observed: Sequence[tuple[Layer, Observation]], recipe: Recipe
-) -> None:
-    """Round 4-bit weights anew, and correct biases, in place."""
-    before = _tensors(model)
-    reads = {
-        graph.tensors[operator.inputs[1]].name.decode(): [
-            graph.tensors[place] for place in operator.inputs if place >= 0
-        ]
-        for graph in quantized.subgraphs
-        for operator in graph.operators
-        if flatbuffer_view.operator_name(quantized, operator) in _WEIGHTED
-    }
-    for layer, seen in observed:
-        if layer.weights not in reads:
-            continue
-        given, new, *rest = reads[layer.weights]
-        kind = flatbuffer_view.TYPES[new.type]
-        if kind not in ("int4", "int8"):
-            continue
-        moments = seen.moments[layer.result]
-        weights = layer.matrix(tensor_data(model, before[layer.weights]))
-        if kind == "int4":
-            centred = layer.bias is not None and recipe.bias_correction
-            scales = best_scales(weights, np.diag(moments.second(centred=False)), 7)
-            integers = round_by_moments(weights, moments.second(centred=centred), scales, 7)
-            stored = layer.stored(integers, tuple(new.shape), np.int8)
-            new.quantization.scale = scales.astype(np.float32)
-            _store(quantized, new, _packed(stored))
-        else:
-            scales = np.asarray(new.quantization.scale, np.float64)
-            integers = layer.matrix(tensor_data(quantized, new))
-        bias = rest[0] if rest else None
-        if layer.bias is None or bias is None or not recipe.bias_correction:
-            continue
-        mean = moments.mean
-        rounded = integers * (scales[:, None] if scales.size > 1 else scales)
-        if layer.depthwise:
-            each = mean.reshape(-1, len(weights)).T
-            shift = ((rounded - weights) * each).sum(axis=1)
-        else:
-            shift = rounding_shift(weights, rounded, mean)
-        old = tensor_data(model, before[layer.bias]).astype(np.float64).ravel()
-        _set_bias(quantized, bias, old - shift, given, scales)
-
-
-def _set_bias(
-    model: Any, tensor: Any, values: NDArray[np.float64], given: Any, scales: NDArray[np.float64]
-) -> None:
-    """Write a bias; given: the layer's input, whose scale is part of an integer bias' scale."""
-    kind = flatbuffer_view.TYPES[tensor.type]
-    if kind == "float32":
-        _store(model, tensor, values.astype(np.float32))
-        return
-    steps = float(given.quantization.scale[0]) * scales
-    tensor.quantization.scale = steps.astype(np.float32)
-    whole = np.rint(values / steps)
-    if kind == "int64":
-        _store(model, tensor, whole.astype(np.int64))
-    else:
-        limits = np.iinfo(np.int32)
-        _store(model, tensor, np.clip(whole, limits.min, limits.max).astype(np.int32))
 
 
 def _halve_table(model: Any, key: str) -> None:
@@ -346,7 +256,7 @@ def _halve_table(model: Any, key: str) -> None:
         half = schema.TensorT()
         half.name, half.shape, half.type = table.name + b"/half", table.shape, _FLOAT16
         half.quantization = schema.QuantizationParametersT()
-        _store(model, half, tensor_data(model, table).astype(np.float16))
+        store(model, half, tensor_data(model, table).astype(np.float16))
         table.buffer = 0
         graph.tensors.append(half)
         back = schema.OperatorT()
@@ -354,24 +264,3 @@ def _halve_table(model: Any, key: str) -> None:
         back.inputs = np.array([len(graph.tensors) - 1], np.int32)
         back.outputs = np.array([operator.inputs[0]], np.int32)
         graph.operators.insert(0, back)
-
-
-def _tensors(model: Any) -> dict[str, Any]:
-    return {tensor.name.decode(): tensor for graph in model.subgraphs for tensor in graph.tensors}
-
-
-def _store(model: Any, tensor: Any, values: NDArray[Any]) -> None:
-    """Put numbers into a buffer of the tensor's own; another may share the one it had."""
-    buffer = schema.BufferT()
-    buffer.data = values.reshape(-1).view(np.uint8)
-    buffer.offset = buffer.size = 0
-    tensor.buffer = len(model.buffers)
-    model.buffers.append(buffer)
-
-
-def _packed(values: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """Put two integers of 4 bits into a byte, the first one low."""
-    flat = (values.reshape(-1) & 15).astype(np.uint8)
-    if flat.size % 2:
-        flat = np.append(flat, np.uint8(0))
-    return (flat[::2] | flat[1::2] << 4).astype(np.uint8)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["PARTS", "TREATMENTS", "Treatment"]
+__all__ = ["LEAST_HALVED", "PARTS", "TREATMENTS", "Treatment"]
 
 PARTS = ("encoder", "embedding", "step", "output")
 """Encoder (image to features), word vectors, recurrent step (first state too), logits."""
+
+LEAST_HALVED = 10_000
+"""Weights from which on `float16` halves a layer: small ones save nothing, and some of them,
+depthwise ones at an encoder's start, are those that rounding hurts most."""
 
 _ENCODER = ("encoder",)
 _DECODER = ("step", "output")

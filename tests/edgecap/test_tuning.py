@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecap import tuning
+from edgecap.budget import Budget, BudgetError, Trial, choose, doubts
 from edgecap.cli import main
 from edgecap.timing import Timing
-from edgecap.tuning import Budget, BudgetError, Trial, choose, doubts
 from edgecap_export import Gate, recipe_named, recipes
 from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.errors import OptionError

@@ -22,7 +22,7 @@ from edgecap_export import (
     flatbuffer_view,
     recipe_named,
     recipe_names,
-    tflite_quantization,
+    tflite_refining,
 )
 from edgecap_export.step_graph import build_graph
 from edgecap_export.tflite_layers import Layer, layers_of, tensor_data
@@ -351,7 +351,7 @@ def test_rounding_by_what_layers_are_given_is_nearer_to_keras(
 ):
     recipe = Recipe("int4-decoder", "", GATE, step="dynamic-int4", output="dynamic-int4")
     bettered = written("step", recipe).parity
-    monkeypatch.setattr(tflite_quantization, "round_by_moments", nearest)
+    monkeypatch.setattr(tflite_refining, "round_by_moments", nearest)
     plain = export(
         source,
         tmp_path / "plain.tflite",
@@ -367,7 +367,7 @@ def test_rounding_by_what_layers_are_given_is_nearer_to_keras(
     arrays(np.int8, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.integers(-8, 7))
 )
 def test_integers_of_4_bits_are_packed_as_the_quantizer_packs_them(values):
-    packed = tflite_quantization._packed(values)
+    packed = tflite_refining.pack_int4(values)
     assert packed.tobytes() == pack_data(4, values).tobytes()
     low, high = packed << 4, packed
     both = np.stack([low.view(np.int8) >> 4, high.view(np.int8) >> 4], axis=1).ravel()

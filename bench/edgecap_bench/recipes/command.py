@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edgecap.console import ERRORS, load_keras, progress_bar, run_alone
+from edgecap.console import load_keras, progress_bar, run_alone
 from edgecap.files import make_folder
 from edgecap_runtime.errors import OptionError
 
@@ -88,10 +88,10 @@ def recipes(
     load_keras()
     from edgecap.box import find_run
     from edgecap_bench.machine import describe_machine, load_now
+    from edgecap_bench.pages import load_words, write_page
     from edgecap_bench.recipes.page import recipes_page
     from edgecap_bench.recipes.survey import FLOAT, RecipeSurvey
     from edgecap_export import recipe_named, recipe_names
-    from edgecap_runtime.atomic import replacing
 
     chosen = recipe_names() if names is None else tuple(names.split(","))
     for name in chosen:
@@ -106,25 +106,18 @@ def recipes(
         threads=_counts(threads),
         record=record,
     )
-    before = load_now()["load_average"]
+    before = load_now()
     with progress_bar("recipes") as progress:
         rows = survey.run(progress)
-    after = load_now()["load_average"]
-    load = "" if not before or not after else f"Load before {before[0]:.1f}, after {after[0]:.1f}."
     page = recipes_page(
         rows,
         command=_command(),
         split=split,
         calibrated_on=calibrated_on,
         machine=describe_machine(),
-        load=load,
+        load=load_words(before, load_now()),
     )
-    if out is None:
-        click.echo(page, nl=False)
-    else:
-        with replacing(out) as stream:
-            stream.write(page.encode())
-        ERRORS.print(f"written: {out}", markup=False)
+    write_page(page, out)
     if any("failed" in row for row in rows):
         sys.exit(1)
 

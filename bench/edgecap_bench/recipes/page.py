@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from edgecap_bench.pages import machine_line, markdown_row
 from edgecap_bench.recipes.survey import FLOAT
 
 __all__ = ["recipes_page"]
 
 _NONE = "-"
-_PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "onnxruntime", "ai-edge-quantizer", "tf2onnx")
 
 _INTRODUCTION = """\
 # Every recipe, measured
@@ -65,13 +65,7 @@ def recipes_page(
     ]
     for captioner, group in groupby(rows, key=lambda row: row["captioner"]):
         lines += _section(captioner, list(group))
-    versions = machine["versions"]
-    named = ", ".join(f"{name} {versions[name]}" for name in _PACKAGES if name in versions)
-    lines += [
-        "",
-        f"Machine: {machine['cpu']}, {machine['cores']} cores, {machine['architecture']}, Python "
-        f"{machine['python']}; {named}. {load}",
-    ]
+    lines += ["", machine_line(machine, load)]
     return "\n".join(lines) + "\n"
 
 
@@ -87,13 +81,13 @@ def _section(captioner: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "",
         f"## {captioner}: {first['encoder']} with {first['decoder']}",
         "",
-        _row(head),
-        _row(["---", "---", *["--:"] * (len(head) - 2)]),
+        markdown_row(head),
+        markdown_row(["---", "---", *["--:"] * (len(head) - 2)]),
     ]
     base = {row["format"]: row for row in rows if row["recipe"] == FLOAT and "bytes" in row}
     for row in rows:
         if "bytes" in row:
-            lines.append(_row(_cells(row, base.get(row["format"]), threads)))
+            lines.append(markdown_row(_cells(row, base.get(row["format"]), threads)))
     missing = [row for row in rows if "bytes" not in row or "failed" in row]
     if missing:
         lines += [""]
@@ -136,7 +130,3 @@ def _ratio(row: Mapping[str, Any], base: Mapping[str, Any] | None, threads: str)
     if mine is None or other is None:
         return _NONE
     return f"{mine['ten_words'] / other['ten_words']:.2f}"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -13,7 +13,7 @@ from typing import Any
 
 from edgecap.box import sample_photos
 from edgecap_bench.exporting import EXPORT_ENVIRONMENT
-from edgecap_bench.measure import Bench
+from edgecap_bench.measure import Bench, silent, within
 from edgecap_bench.process import WorkerError, WorkerProcess
 from edgecap_bench.report import build_rows
 from edgecap_bench.targets.runtime_file import plan_file
@@ -68,7 +68,7 @@ class RecipeSurvey:
             found = [row for row in known if row["captioner"] == name]
             if not found:
                 with tempfile.TemporaryDirectory(prefix="edgecap-recipes-") as folder:
-                    report = functools.partial(_within, progress, before, self.stages)
+                    report = functools.partial(within, progress, before, self.stages)
                     found = self._take(run, Path(folder), report)
                 known = [*known, *found]
                 _write(self.record, known)
@@ -106,7 +106,7 @@ class RecipeSurvey:
         return rows
 
     def _time(self, rows: Sequence[dict[str, Any]], home: Path) -> None:
-        """Add `encode_ms`, `word_ms` and `caption_ms` by number of threads, medians, greedy.
+        """Add "ms": by number of threads the medians of encoder, a word, and both for ten words.
 
         The files of a captioner take turns in random order, each in a process of its own.
         """
@@ -121,8 +121,8 @@ class RecipeSurvey:
             ]
             photos = sample_photos()[:_TIMED_PHOTOS]
             with Bench(plans, photos, beams=[1], threads=threads, logs=home) as bench:
-                bench.start(_silent)
-                bench.measure(_ROUNDS, 0, _silent)
+                bench.start(silent)
+                bench.measure(_ROUNDS, 0, silent)
             timed = build_rows(bench.rows, {}, 0)
             for row, figures in zip(rows, timed, strict=True):
                 if figures["error"]:
@@ -152,12 +152,3 @@ def _write(record: Path | None, rows: Sequence[Mapping[str, Any]]) -> None:
     if record is not None:
         with replacing(record) as stream:
             stream.write(json.dumps({"rows": list(rows)}, indent=1).encode())
-
-
-def _within(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
-    """Report the progress of one captioner as that of all."""
-    progress(before + done, total)
-
-
-def _silent(done: int, total: int) -> None:
-    """Tell nobody of progress."""

@@ -39,7 +39,6 @@ class _Maker:
         self._calibration = choose_calibration(
             [photo.path for photo in dataset.split("train")],
             self._source.preparation,
-            lambda stage, done, total: None,
             count=calibrated_on,
         )
         self._prover = Prover(self._source, [photo.path for photo in photos])

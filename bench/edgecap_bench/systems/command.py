@@ -67,14 +67,14 @@ def systems(
         make_folder(out.parent)
     load_keras()
     from edgecap_bench.machine import describe_machine, load_now
+    from edgecap_bench.pages import load_words, write_page
     from edgecap_bench.systems.combinations import choose_systems
     from edgecap_bench.systems.page import outcome_line, systems_page
     from edgecap_bench.systems.survey import Survey
-    from edgecap_runtime.atomic import replacing
     from edgecap_runtime.backends import default_threads
 
     survey = Survey(choose_systems(only), encoder_weights_dir, quick, threads or default_threads())
-    before = load_now()["load_average"]
+    before = load_now()
 
     def tell(outcome: Outcome) -> None:
         ERRORS.print(outcome_line(outcome), markup=False, soft_wrap=True)
@@ -86,14 +86,9 @@ def systems(
         command=_command(out, encoder_weights_dir, quick, only, threads),
         threads=survey.threads,
         machine=describe_machine(),
-        load=_load(before, load_now()["load_average"]),
+        load=load_words(before, load_now()),
     )
-    if out is None:
-        click.echo(page, nl=False)
-    else:
-        with replacing(out) as stream:
-            stream.write(page.encode())
-        ERRORS.print(f"written: {out}", markup=False)
+    write_page(page, out)
     if any(outcome.problems for outcome in outcomes):
         sys.exit(1)
 
@@ -117,9 +112,3 @@ def _command(
         words += ["--only", pair]
     words += [] if threads is None else ["--threads", str(threads)]
     return shlex.join(words)
-
-
-def _load(before: list[float] | None, after: list[float] | None) -> str:
-    if before is None or after is None:
-        return ""
-    return f"Load average before {before[0]:.1f}, after {after[0]:.1f}."

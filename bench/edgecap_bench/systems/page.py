@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgecap_bench.pages import machine_line, markdown_row
 from edgecap_bench.systems.survey import RECIPES, Made, Outcome
 
 __all__ = ["outcome_line", "systems_page"]
 
 _NONE = "-"
-_PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "onnxruntime", "ai-edge-quantizer", "tf2onnx")
 
 _INTRODUCTION = """\
 # Every encoder with every decoder in every format
@@ -87,7 +87,7 @@ def systems_page(
     used = sorted({outcome.weights for outcome in outcomes if outcome.weights})
     if used:
         lines += [f"Weights: {', '.join(f'`{name}`' for name in used)}.", ""]
-    lines += _machine(machine, load)
+    lines.append(machine_line(machine, load))
     return "\n".join(lines) + "\n"
 
 
@@ -99,9 +99,9 @@ def _table(outcomes: Sequence[Outcome]) -> list[str]:
     ]
     marks = ["---"] * len(named) + ["--:"] * len(figures)
     return [
-        _row([*named, *figures]),
-        _row(marks),
-        *(_row(_cells(outcome)) for outcome in outcomes),
+        markdown_row([*named, *figures]),
+        markdown_row(marks),
+        *(markdown_row(_cells(outcome)) for outcome in outcomes),
     ]
 
 
@@ -145,20 +145,6 @@ def _span(values: Sequence[int]) -> str:
         return "no"
     low, high = min(values), max(values)
     return str(low) if low == high else f"{low} to {high}"
-
-
-def _machine(machine: Mapping[str, Any], load: str) -> list[str]:
-    versions = machine["versions"]
-    named = ", ".join(f"{name} {versions[name]}" for name in _PACKAGES if name in versions)
-    memory = f", {machine['memory_mb'] / 1000:.0f} GB" if machine["memory_mb"] else ""
-    return [
-        f"Machine: {machine['cpu']}, {machine['cores']} cores{memory}, {machine['architecture']}, "
-        f"Python {machine['python']}; {named}. {load}"
-    ]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _number(value: float | None) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgecap.box import captioners, sample_photos
 from edgecap_bench.exporting import EXPORT_ENVIRONMENT
-from edgecap_bench.measure import Bench
+from edgecap_bench.measure import Bench, silent, within
 from edgecap_bench.process import WorkerError, WorkerProcess
 from edgecap_bench.report import build_rows
 from edgecap_bench.systems.combinations import System, find_weights
@@ -121,7 +121,7 @@ class Survey:
                 before = place * _STAGES
                 # Ended with its system: an exported InceptionV3 alone is 90 MB.
                 with tempfile.TemporaryDirectory(dir=folder) as home:
-                    report = functools.partial(_within, progress, before, self.stages)
+                    report = functools.partial(within, progress, before, self.stages)
                     for outcome in self._take(system, data, Path(home), report):
                         outcomes.append(outcome)
                         tell(outcome)
@@ -199,8 +199,8 @@ class Survey:
         ]
         photos = sample_photos()[:_TIMED_PHOTOS]
         with Bench(plans, photos, beams=[1], threads=self.threads, logs=home) as bench:
-            bench.start(_silent)
-            bench.measure(1 if self.quick else _ROUNDS, 0, _silent)
+            bench.start(silent)
+            bench.measure(1 if self.quick else _ROUNDS, 0, silent)
         rows = build_rows(bench.rows, {}, 0)
         for (outcome, recipe), row in zip(made, rows, strict=True):
             if row["error"]:
@@ -229,12 +229,3 @@ def _shortcomings(recipe: str, made: Made) -> list[str]:
             "own"
         )
     return [f"{recipe}: {reason}" for reason in found]
-
-
-def _within(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
-    """Report the progress of one system as that of all."""
-    progress(before + done, total)
-
-
-def _silent(done: int, total: int) -> None:
-    """Tell nobody of progress."""

@@ -16,6 +16,7 @@ from edgecap.decoders import DECODERS
 from edgecap.encoders import ENCODERS, EncoderOptions
 from edgecap.files import load_weights, save_weights
 from edgecap.training.checkpoint import Epoch
+from edgecap.training.loop import Trainer
 from edgecap.training.session import TrainingSession
 from edgecap_runtime.errors import EdgecapError
 from edgecap_runtime.preparation import Preparation, prepare
@@ -89,50 +90,33 @@ def teach(
     """
     reached = 0.0
     for seed in _SEEDS:
-        learned = _teach_once(
-            encoder,
-            decoder,
-            (*_SETTINGS, *settings, f"training.seed={seed}"),
-            weights=weights,
-            data=data,
-            folder=folder,
-            vocabulary=vocabulary,
+        session = TrainingSession.open(
+            data,
+            encoder=encoder,
+            decoder=decoder,
+            settings=(*_SETTINGS, *settings, f"training.seed={seed}"),
+            minimum_count=1,
+            provenance={"licence": "a test, trained on the sample photographs"},
         )
-        if not isinstance(learned, float):
-            return learned
-        reached = max(reached, learned)
+        if vocabulary is not None:
+            session.design = dataclasses.replace(session.design, vocabulary=vocabulary)
+        session.encode(weights, cache=folder / "features")
+        trainer = session.trainer(folder / "run")
+        captioner = trainer.captioner
+        _settle(getattr(captioner.decoder, "feature_norm", None), session.features["train"])
+        if _learns_all(trainer):
+            # The average of the weights is what was scored.
+            load_weights(captioner.decoder, folder / "run" / "decoder.weights.h5")
+            return captioner, len(trainer.history)
+        reached = max(reached, trainer.best().bleu[-1])
     raise EdgecapError(
         f"after {_EPOCHS} epochs it doesn't say the captions it was taught, by any of "
         f"{len(_SEEDS)} seeds (corpus BLEU-4 {reached:.1f} where 100 is all of them)"
     )
 
 
-def _teach_once(
-    encoder: str,
-    decoder: str,
-    settings: Sequence[str],
-    *,
-    weights: Path,
-    data: Path,
-    folder: Path,
-    vocabulary: Vocabulary | None,
-) -> tuple[TrainedCaptioner, int] | float:
-    """Train once; gives the captioner and its epochs, or how far it came (corpus BLEU-4)."""
-    session = TrainingSession.open(
-        data,
-        encoder=encoder,
-        decoder=decoder,
-        settings=settings,
-        minimum_count=1,
-        provenance={"licence": "a test, trained on the sample photographs"},
-    )
-    if vocabulary is not None:
-        session.design = dataclasses.replace(session.design, vocabulary=vocabulary)
-    session.encode(weights, cache=folder / "features")
-    run = folder / "run"
-    trainer = session.trainer(run)
-    captioner = trainer.captioner
-    _settle(getattr(captioner.decoder, "feature_norm", None), session.features["train"])
+def _learns_all(trainer: Trainer) -> bool:
+    """Train until all captions are said; tell whether that was reached."""
 
     def check(epoch: Epoch) -> None:
         # Greedy, on the photographs it learns from. At 100 all captions are those they have.
@@ -142,10 +126,8 @@ def _teach_once(
     try:
         trainer.run(on_epoch=check)
     except _LearnedAllError:
-        # The average of the weights is what was scored.
-        load_weights(captioner.decoder, run / "decoder.weights.h5")
-        return captioner, len(trainer.history)
-    return float(trainer.best().bleu[-1])
+        return True
+    return False
 
 
 def _settle(norm: Any, features: np.ndarray) -> None:
