@@ -119,6 +119,8 @@ class TrainedCaptioner:
         from edgecap_export import CaptionerSource
 
         design = self.design
+        family = design.encoder
+        delicate = ENCODERS[family].delicate_blocks if family in ENCODERS else ()
         return CaptionerSource(
             name=design.name,
             encoder=self.encoder,
@@ -127,6 +129,7 @@ class TrainedCaptioner:
             vocabulary=design.vocabulary,
             preparation=design.preparation,
             defaults=design.defaults,
+            delicate_blocks=delicate,
             provenance={**design.provenance, "weights_sha256": self.weights_sha256},
         )
 

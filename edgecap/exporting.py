@@ -193,7 +193,12 @@ def recipe_of(text: str) -> Recipe:
 
 
 def adjusted(
-    recipe: Recipe, *, keep_float: Sequence[str], ranges: str | None, bias_correction: bool
+    recipe: Recipe,
+    *,
+    keep_float: Sequence[str],
+    all_blocks: bool,
+    ranges: str | None,
+    bias_correction: bool,
 ) -> Recipe:
     """Change a recipe as a command's options say.
 
@@ -201,6 +206,7 @@ def adjusted(
         recipe: what is changed.
         keep_float: names of blocks of the encoder to leave in float32 besides the recipe's own;
             several may stand in one text, with commas between.
+        all_blocks: whether blocks that int8 is known to hurt are quantized as well.
         ranges: how ranges are calibrated, None for the recipe's own way.
         bias_correction: whether biases are corrected where the recipe does so.
 
@@ -213,6 +219,11 @@ def adjusted(
             f"--keep-float names {', '.join(blocks)}, but recipe {recipe.name!r} leaves all of the "
             "encoder in float32; leave it out, or choose another recipe (see `edgecap recipes`)"
         )
+    if all_blocks and recipe.encoder == "float32":
+        raise OptionError(
+            f"--all-blocks is given, but recipe {recipe.name!r} leaves all of the encoder in "
+            "float32; leave it out, or choose another recipe (see `edgecap recipes`)"
+        )
     if ranges is not None and not recipe.calibrated:
         raise OptionError(
             f"--ranges is {ranges!r}, but recipe {recipe.name!r} is not calibrated; leave it out, "
@@ -220,6 +231,7 @@ def adjusted(
         )
     return recipe.changed(
         keep_float=tuple(dict.fromkeys([*recipe.keep_float, *blocks])),
+        spare_delicate=recipe.spare_delicate and not all_blocks,
         ranges=ranges or recipe.ranges,
         bias_correction=recipe.bias_correction and bias_correction,
     )

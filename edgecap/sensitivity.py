@@ -90,6 +90,10 @@ class Sensitivity:
     rows: tuple[Damage, ...]
     """In the order of the road: parts, within the encoder its blocks, all parts at the end."""
 
+    spared: tuple[str, ...]
+    """Blocks that stay in float32 where all parts are quantized: the recipe's own, and those that
+    int8 is known to hurt in this family of encoders."""
+
     kept: tuple[Damage, ...]
     """All parts but the block that hurts most, but the two that do, and so on; none where no block
     is quantized."""
@@ -112,6 +116,7 @@ class Sensitivity:
             "images": self.images,
             "plain": self.plain.to_dict(),
             "rows": [row.to_dict() for row in self.rows],
+            "spared": list(self.spared),
             "kept": [row.to_dict() for row in self.kept],
         }
 
@@ -196,7 +201,7 @@ def measure_sensitivity(
             made.append(bench.measure(variant))
             tell()
         made.append(whole)
-        for keeps in _worth_keeping(made):
+        for keeps in _worth_keeping(made, spared=everything.recipe.keep_float):
             changed = recipe.changed(keep_float=(*recipe.keep_float, *keeps))
             kept.append(bench.measure(_Variant(keeps[-1], "kept", changed, keeps)))
             tell()
@@ -208,6 +213,7 @@ def measure_sensitivity(
         images=len(images.paths),
         plain=plain.damage(encode, word),
         rows=tuple(one.damage(encode, word) for one in made),
+        spared=everything.recipe.keep_float,
         kept=tuple(one.damage(encode, word) for one in kept),
     )
 
@@ -301,9 +307,13 @@ class _Bench:
         return timed["variant"], timed["plain"]
 
 
-def _worth_keeping(made: Sequence[_Measured]) -> list[tuple[str, ...]]:
-    """Give the block that hurts most, the two that do, and so on."""
-    blocks = [one.damage(1, 1) for one in made if one.variant.kind == "block"]
+def _worth_keeping(made: Sequence[_Measured], spared: Sequence[str]) -> list[tuple[str, ...]]:
+    """Give the block that hurts most, the two that do, and so on, of those not spared already."""
+    blocks = [
+        one.damage(1, 1)
+        for one in made
+        if one.variant.kind == "block" and one.variant.name not in spared
+    ]
     worst = [row.name for row in sorted(blocks, key=lambda row: row.harm, reverse=True)]
     return [tuple(worst[: count + 1]) for count in range(min(_KEPT_AT_MOST, len(worst) - 1))]
 
@@ -311,21 +321,22 @@ def _worth_keeping(made: Sequence[_Measured]) -> list[tuple[str, ...]]:
 def _all_float() -> dict[str, Any]:
     from edgecap_export.treatments import PARTS
 
-    return {**dict.fromkeys(PARTS, "float32"), "keep_float": ()}
+    return {**dict.fromkeys(PARTS, "float32"), "keep_float": (), "spare_delicate": False}
 
 
 def _variants(source: CaptionerSource, recipe: Recipe) -> Sequence[_Variant]:
     """Give all that is quantized by itself, in the order of the road, the whole recipe last."""
-    from edgecap_export import encoder_blocks
+    from edgecap_export import delicate_blocks, encoder_blocks
     from edgecap_export.treatments import PARTS
 
+    whole = recipe.sparing(delicate_blocks(source))
     made = []
     for part in PARTS:
         if recipe.treatment(part) == "float32":
             continue
         alone = {**_all_float(), part: recipe.treatment(part)}
         if part == "encoder":
-            alone["keep_float"] = recipe.keep_float
+            alone["keep_float"] = whole.keep_float
         made.append(_Variant(part, "part", recipe.changed(**alone)))
         if part == "encoder":
             names = [block.name for block in encoder_blocks(source.encoder)]
@@ -335,4 +346,4 @@ def _variants(source: CaptionerSource, recipe: Recipe) -> Sequence[_Variant]:
                 others = tuple(other for other in names if other != name)
                 only = recipe.changed(**{**alone, "keep_float": others})
                 made.append(_Variant(name, "block", only))
-    return [*made, _Variant(_WHOLE, "all", recipe)]
+    return [*made, _Variant(_WHOLE, "all", whole)]

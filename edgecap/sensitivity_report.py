@@ -69,6 +69,8 @@ def verdict(report: Sensitivity) -> list[str]:
     said = [_alone("Of the parts", report.by_damage("part")[0])]
     if blocks:
         said.append(_alone("Of the encoder's blocks", blocks[0]))
+    if report.spared:
+        said.append(f"All parts are quantized but {', '.join(report.spared)}, which stay float32")
     if not report.kept:
         return said
     best = advised(report)

@@ -61,6 +61,12 @@ _BLEU_LOSS = 0.3
     "commas. `edgecap sensitivity` names those that hurt.",
 )
 @click.option(
+    "--all-blocks",
+    is_flag=True,
+    help="Quantize also the blocks that int8 is known to hurt (of MobileNet V1 the first two); by "
+    "default they stay in float32.",
+)
+@click.option(
     "--ranges",
     type=click.Choice(RANGES),
     help="How ranges of activations are calibrated; by default as the recipe says.",
@@ -102,6 +108,7 @@ def export(
     calibrated_on: int,
     seed: int,
     keep_float: tuple[str, ...],
+    all_blocks: bool,
     ranges: str | None,
     no_bias_correction: bool,
     data: Path | None,
@@ -154,10 +161,10 @@ def export(
             raise OptionError(
                 "--quantize auto measures BLEU on --data; leave --photos out, they have no captions"
             )
-        if keep_float or ranges or no_bias_correction:
+        if keep_float or all_blocks or ranges or no_bias_correction:
             raise OptionError(
-                "--keep-float, --ranges and --no-bias-correction change one recipe, and --quantize "
-                "auto tries all; name a recipe, or leave them out"
+                "--keep-float, --all-blocks, --ranges and --no-bias-correction change one recipe, "
+                "and --quantize auto tries all; name a recipe, or leave them out"
             )
         budget = Budget(_BLEU_LOSS if max_bleu_loss is None else max_bleu_loss, max_ms, max_mb)
         photographs = CalibrationPhotos.choose(
@@ -171,6 +178,7 @@ def export(
     chosen = adjusted(
         recipe_of(recipe),
         keep_float=keep_float,
+        all_blocks=all_blocks,
         ranges=ranges,
         bias_correction=not no_bias_correction,
     )

@@ -14,5 +14,7 @@ ENCODERS.register(
         least_size=32,
         widths=(0.1, 2.0),
         imagenet_widths=(0.25, 0.5, 0.75, 1.0),
+        # docs/quantization.md has what int8 does to them.
+        delicate_blocks=("conv1", "conv_dw_1"),
     ),
 )

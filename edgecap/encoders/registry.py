@@ -45,6 +45,10 @@ class Encoder:
     imagenet_widths: tuple[float, ...]
     """The widths that Keras has ImageNet weights of."""
 
+    delicate_blocks: tuple[str, ...] = ()
+    """Blocks (see `edgecap_export.blocks`) whose quantization changes the features more than it
+    saves: recipes with calibrated ranges leave them in float32."""
+
     scale: float = 1 / 127.5
     """Pixels 0..255 are multiplied by this ..."""
 

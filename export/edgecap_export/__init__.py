@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecap_export.blocks import Block, encoder_blocks
+from edgecap_export.blocks import Block, delicate_blocks, encoder_blocks
 from edgecap_export.calibration import Calibration, choose_calibration
 from edgecap_export.errors import ExportError, ParityError
 from edgecap_export.exporting import ExportReport, export
@@ -30,6 +30,7 @@ __all__ = [
     "Recurrence",
     "StepDecoder",
     "choose_calibration",
+    "delicate_blocks",
     "directions_of",
     "encoder_blocks",
     "export",

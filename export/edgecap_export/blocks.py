@@ -12,11 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgecap_runtime.errors import OptionError
 
-__all__ = ["Block", "BlockFinder", "check_block_names", "encoder_blocks"]
+if TYPE_CHECKING:
+    from edgecap_export.source import CaptionerSource
+
+__all__ = ["Block", "BlockFinder", "check_block_names", "delicate_blocks", "encoder_blocks"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,14 @@ def check_block_names(names: Sequence[str], blocks: Sequence[Block]) -> None:
                 f"The encoder has no block {name!r} to keep in float; its blocks are "
                 f"{', '.join(known)}."
             )
+
+
+def delicate_blocks(source: CaptionerSource) -> tuple[str, ...]:
+    """Name the blocks of a captioner's encoder that int8 is known to hurt."""
+    if not source.delicate_blocks:
+        return ()
+    known = [block.name for block in encoder_blocks(source.encoder)]
+    return tuple(name for name in source.delicate_blocks if name in known)
 
 
 class BlockFinder:

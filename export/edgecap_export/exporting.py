@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from edgecap_export.blocks import delicate_blocks
 from edgecap_export.calibration import Calibration, Samples, take_samples
 from edgecap_export.destination import folder_beside, writing
 from edgecap_export.errors import ParityError
@@ -119,6 +120,7 @@ def export(
     target = Path(path)
     writer = writer_for(target)
     chosen = recipe if isinstance(recipe, Recipe) else recipe_named(recipe)
+    chosen = chosen.sparing(delicate_blocks(source))
     if prover is not None and (prover.source is not source or images is not None):
         raise OptionError(
             "A prover was made for one source and its images; give it with that source and "

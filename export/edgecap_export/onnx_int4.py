@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ from edgecap_export.rounding import (
     Moments,
     best_scales,
     pack_pairs,
+    pooled,
     round_by_moments,
 )
 
-__all__ = ["narrow_products"]
+__all__ = ["Chosen", "narrow_products"]
 
 _BLOCK = 128
 """Weights that share a scale."""
@@ -30,55 +32,83 @@ _ACCURACY_LEVEL = 4
 _DOMAIN = "com.microsoft"
 
 
-def narrow_products(
-    model: Any, names: Sequence[str], calls: Iterable[Mapping[str, NDArray[Any]]]
-) -> Any:
-    """Give the model with the weights of these products in int4, in place.
+@dataclass(frozen=True)
+class Chosen:
+    """Products of one graph."""
 
-    calls: what the model is given in use; its weights are rounded for that.
-    """
-    stored = initializers(model.graph)
-    chosen = [
-        node
-        for node in model.graph.node
-        if node.name in names and node.op_type == "MatMul" and node.input[1] in stored
+    model: Any
+    """The model, whose graph is changed in place."""
+    names: Sequence[str]
+    """Names of its nodes; those that are no product with stored weights are let be."""
+    calls: Iterable[Mapping[str, NDArray[Any]]]
+    """What the model is given in use; weights are rounded for that."""
+
+
+def narrow_products(chosen: Sequence[Chosen]) -> None:
+    """Turn the weights of these products into int4, those that graphs share alike, in place."""
+    products = [
+        (each.model, node, weights, moments)
+        for each in chosen
+        for node, weights, moments in _observe(each)
     ]
-    if not chosen:
-        return model
-    moments = {node.name: Moments() for node in chosen}
-    for values in watch(model, sorted({node.input[0] for node in chosen}), calls):
-        for node in chosen:
+    together = pooled((weights, moments, False) for _, _, weights, moments in products)
+    for (model, node, weights, _), (moments, _) in zip(products, together, strict=True):
+        _replace(model, node, *_packed(weights, moments.second(centred=False)), weights.shape)
+    for each in chosen:
+        drop_unread(each.model.graph)
+
+
+def _observe(chosen: Chosen) -> Iterator[tuple[Any, NDArray[np.float64], Moments]]:
+    """Yield the nodes, each with its weights, [outputs, inputs], and what it was given."""
+    stored = initializers(chosen.model.graph)
+    nodes = [
+        node
+        for node in chosen.model.graph.node
+        if node.name in chosen.names and node.op_type == "MatMul" and node.input[1] in stored
+    ]
+    if not nodes:
+        return
+    moments = {node.name: Moments() for node in nodes}
+    for values in watch(chosen.model, sorted({node.input[0] for node in nodes}), chosen.calls):
+        for node in nodes:
             given = values[node.input[0]]
             moments[node.name].add(given.reshape(-1, given.shape[-1]), second=True)
-    for node in chosen:
-        weights = np.asarray(numpy_helper.to_array(stored[node.input[1]]), np.float64).T
-        packed, scales = _packed(weights, moments[node.name].second(centred=False))
-        name = node.input[1]
-        model.graph.initializer.extend(
-            [
-                numpy_helper.from_array(packed, f"{name}/int4"),
-                numpy_helper.from_array(scales, f"{name}/scales"),
-            ]
+    for node in nodes:
+        weights = numpy_helper.to_array(stored[node.input[1]])
+        yield node, np.asarray(weights, np.float64).T, moments[node.name]
+
+
+def _replace(
+    model: Any,
+    node: Any,
+    packed: NDArray[np.uint8],
+    scales: NDArray[np.float32],
+    shape: tuple[int, ...],
+) -> None:
+    name = node.input[1]
+    model.graph.initializer.extend(
+        [
+            numpy_helper.from_array(packed, f"{name}/int4"),
+            numpy_helper.from_array(scales, f"{name}/scales"),
+        ]
+    )
+    outputs, inputs = shape
+    node.CopyFrom(
+        helper.make_node(
+            "MatMulNBits",
+            [node.input[0], f"{name}/int4", f"{name}/scales"],
+            list(node.output),
+            name=node.name,
+            domain=_DOMAIN,
+            K=inputs,
+            N=outputs,
+            bits=4,
+            block_size=_BLOCK,
+            accuracy_level=_ACCURACY_LEVEL,
         )
-        outputs, inputs = weights.shape
-        node.CopyFrom(
-            helper.make_node(
-                "MatMulNBits",
-                [node.input[0], f"{name}/int4", f"{name}/scales"],
-                list(node.output),
-                name=node.name,
-                domain=_DOMAIN,
-                K=inputs,
-                N=outputs,
-                bits=4,
-                block_size=_BLOCK,
-                accuracy_level=_ACCURACY_LEVEL,
-            )
-        )
-    drop_unread(model.graph)
+    )
     if not any(item.domain == _DOMAIN for item in model.opset_import):
         model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
-    return model
 
 
 def _packed(

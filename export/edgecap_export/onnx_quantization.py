@@ -16,7 +16,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from edgecap_export import onnx_view
 from edgecap_export.calibration import Samples
 from edgecap_export.graph_view import encoder_parts, step_parts
-from edgecap_export.onnx_int4 import narrow_products
+from edgecap_export.onnx_int4 import Chosen, narrow_products
 from edgecap_export.onnx_layers import block_owners, name_nodes
 from edgecap_export.onnx_lstm import unsign_lstms
 from edgecap_export.onnx_static import quantize_encoder
@@ -68,9 +68,14 @@ def quantize(
     encode = _dynamic(encode, _nodes(encode, wide - {"encoder"}, encoder_parts))
     narrow = recipe.parts_treated("dynamic-int4")
     if narrow and samples is not None:
-        step = narrow_products(step, _nodes(step, narrow, step_parts), samples.step_calls())
-        names = _nodes(encode, narrow - {"encoder"}, encoder_parts)
-        encode = narrow_products(encode, names, samples.encode_calls())
+        of_encode = _nodes(encode, narrow - {"encoder"}, encoder_parts)
+        of_step = _nodes(step, narrow, step_parts)
+        narrow_products(
+            [
+                Chosen(encode, of_encode, samples.encode_calls()),
+                Chosen(step, of_step, samples.step_calls()),
+            ]
+        )
     if recipe.encoder == "static-int8" and samples is not None:
         encode = quantize_encoder(encode, graph.blocks, recipe, samples.pixels)
     halved = recipe.parts_treated("float16")

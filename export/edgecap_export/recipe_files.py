@@ -29,6 +29,7 @@ RECIPE_SUFFIXES = (".toml", ".json")
 
 _BASE = "float32"
 _KEYS = ("base", *(field.name for field in fields(Recipe)))
+_SWITCHES = ("spare_delicate", "bias_correction")
 _TEXTS = ("base", "name", "description", "encoder", "embedding", "step", "output", "ranges")
 _MOST = {"identical": 1.0, "log_probability": math.inf, "quantile": 1.0}
 
@@ -87,10 +88,9 @@ def _recipe(given: dict[str, Any], file: Path) -> Recipe:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise OptionError(f"{where} has keep_float {names!r}; give a list of blocks' names.")
         changes["keep_float"] = tuple(names)
-    if not isinstance(changes.get("bias_correction", True), bool):
-        raise OptionError(
-            f"{where} has bias_correction {changes['bias_correction']!r}; give true or false."
-        )
+    for key in _SWITCHES:
+        if not isinstance(changes.get(key, True), bool):
+            raise OptionError(f"{where} has {key} {changes[key]!r}; give true or false.")
     if "gate" in changes:
         changes["gate"] = _gate(changes["gate"], base.gate, where)
     recipe = base.changed(**changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -53,6 +54,9 @@ class Recipe:
     """Treatment of the matrices between the decoder's state and the logits."""
     keep_float: tuple[str, ...] = ()
     """Blocks of the encoder whose weights and activations stay float32 (see `blocks`)."""
+    spare_delicate: bool = True
+    """Whether the blocks that int8 is known to hurt in this family of encoders
+    (`CaptionerSource.delicate_blocks`) stay float32 too, where ranges are calibrated."""
     ranges: str = "min-max"
     """How ranges of activations are calibrated, one of `RANGES`."""
     bias_correction: bool = True
@@ -84,6 +88,12 @@ class Recipe:
     def calibrated(self) -> bool:
         """Whether it takes photographs to make a file by it."""
         return any(TREATMENTS[self.treatment(part)].calibrated for part in PARTS)
+
+    def sparing(self, delicate: Sequence[str]) -> Recipe:
+        """Give the recipe that also keeps these blocks in float32, if it is one that spares."""
+        if not (self.spare_delicate and TREATMENTS[self.encoder].calibrated):
+            return self
+        return self.changed(keep_float=tuple(dict.fromkeys([*self.keep_float, *delicate])))
 
     def changed(self, **fields: Any) -> Recipe:
         """Give a copy with other values in some fields, checked as a new one is."""

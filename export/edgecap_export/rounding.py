@@ -5,6 +5,7 @@ Arrays here are matrices [outputs, inputs]; layers without one are brought into 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ __all__ = [
     "Moments",
     "best_scales",
     "pack_pairs",
+    "pooled",
     "round_by_moments",
     "rounding_shift",
     "sample_patches",
@@ -51,6 +53,12 @@ class Moments:
             # float32 products of a few hundred vectors, summed up in float64.
             self.products = self.products + (vectors.T @ vectors).astype(np.float64)
 
+    def with_those_of(self, other: Moments) -> Moments:
+        """Give the moments of both lots of vectors together."""
+        return Moments(
+            self.count + other.count, self.total + other.total, self.products + other.products
+        )
+
     @property
     def mean(self) -> Floats:
         """The mean vector, [inputs]."""
@@ -60,6 +68,28 @@ class Moments:
         """Second moments, [inputs, inputs], about the mean or about 0."""
         about_zero = np.asarray(self.products / self.count)
         return about_zero - np.outer(self.mean, self.mean) if centred else about_zero
+
+
+def pooled(seen: Iterable[tuple[NDArray[Any], Moments, bool]]) -> list[tuple[Moments, bool]]:
+    """Give for each layer the moments of all layers that have the same weights.
+
+    Weights that two graphs share, as a first state and a step do, are then rounded alike, and so
+    are stored once.
+
+    seen: each layer's weights and moments, and whether it may be rounded about the mean: all that
+    share the weights must.
+    """
+    keys: list[tuple[Any, bytes]] = []
+    together: dict[tuple[Any, bytes], tuple[Moments, bool]] = {}
+    for weights, moments, centred in seen:
+        key = (weights.shape, weights.tobytes())
+        keys.append(key)
+        if key in together:
+            others, all_centred = together[key]
+            together[key] = others.with_those_of(moments), all_centred and centred
+        else:
+            together[key] = moments, centred
+    return [together[key] for key in keys]
 
 
 def sample_patches(

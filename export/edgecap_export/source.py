@@ -130,6 +130,9 @@ class CaptionerSource:
     """How a photograph becomes the encoder's pixels."""
     defaults: DecodingOptions = field(default_factory=DecodingOptions)
     """How captions are searched for unless the user says otherwise; parity uses them too."""
+    delicate_blocks: tuple[str, ...] = ()
+    """Blocks of the encoder that int8 is known to hurt (see `blocks`); names that this encoder
+    doesn't have are let be."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """What it was made from: data, licence, sha256 of the weights. Values that JSON can hold."""
 

@@ -17,6 +17,7 @@ from edgecap_export.rounding import (
     INT4_LARGEST,
     best_scales,
     pack_pairs,
+    pooled,
     round_by_moments,
     rounding_shift,
 )
@@ -42,7 +43,15 @@ def refine(
         for operator in graph.operators
         if flatbuffer_view.operator_name(quantized, operator) in WEIGHTED
     }
-    for layer, seen in observed:
+    together = pooled(
+        (
+            tensor_data(model, before[layer.weights]),
+            seen.moments[layer.result],
+            layer.bias is not None and correct,
+        )
+        for layer, seen in observed
+    )
+    for (layer, seen), (shared, centred) in zip(observed, together, strict=True):
         if layer.weights not in reads:
             continue
         given, new, *rest = reads[layer.weights]
@@ -52,10 +61,9 @@ def refine(
         moments = seen.moments[layer.result]
         weights = layer.matrix(tensor_data(model, before[layer.weights]))
         if kind == "int4":
-            centred = layer.bias is not None and correct
-            scales = best_scales(weights, np.diag(moments.second(centred=False)), INT4_LARGEST)
+            scales = best_scales(weights, np.diag(shared.second(centred=False)), INT4_LARGEST)
             integers = round_by_moments(
-                weights, moments.second(centred=centred), scales, INT4_LARGEST
+                weights, shared.second(centred=centred), scales, INT4_LARGEST
             )
             stored = layer.stored(integers, tuple(new.shape), np.int8)
             new.quantization.scale = scales.astype(np.float32)

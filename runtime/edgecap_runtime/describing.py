@@ -90,6 +90,7 @@ def _quantization(made: dict[str, Any]) -> dict[str, Any]:
     recipe = dict(made.pop("recipe"))
     weights = dict(made.pop("weights"))
     gate = recipe.pop("gate")
+    recipe.pop("spare_delicate", None)  # what it came to is in keep_float
     lines: dict[str, Any] = {
         "recipe": f"{recipe.pop('name')}: {recipe.pop('description')}",
         **{

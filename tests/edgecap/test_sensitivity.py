@@ -42,6 +42,7 @@ def report(*kept: float) -> Sensitivity:
             damage("output", "part", 0.05),
             damage("all parts", "all", 0.4, changed=0.2),
         ),
+        spared=(),
         kept=tuple(
             damage(names[place], "kept", p99, *names[: place + 1]) for place, p99 in enumerate(kept)
         ),
@@ -153,6 +154,7 @@ def test_a_whole_report(tiny_run: Path, tiny_data: Path, tmp_path: Path) -> None
     kept = [f"conv_{kind}_{place}" for place in range(2, 14) for kind in ("dw", "pw")]
     own.write_text(
         'base = "static-int8"\nstep = "float32"\noutput = "float32"\n'
+        "spare_delicate = false\n"
         f"keep_float = {json.dumps([*kept, 'conv_dw_1'])}\n"
     )
     out = tmp_path / "report"
@@ -178,6 +180,12 @@ def test_a_whole_report(tiny_run: Path, tiny_data: Path, tmp_path: Path) -> None
     assert [row["keeps"] for row in answer["kept"]] == [[worst]]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.toml", "report"]
     assert len(list(out.iterdir())) == 3
+    assert answer["spared"] == [*kept, "conv_dw_1"]
+
+
+def test_blocks_that_are_spared_are_said() -> None:
+    said = verdict(replace(report(0.3), spared=("first", "second")))
+    assert "All parts are quantized but first, second, which stay float32" in said
 
 
 def test_the_words_alone_in_onnx(tiny_run: Path, tiny_data: Path, tmp_path: Path) -> None:

@@ -197,3 +197,15 @@ def test_a_written_file_has_no_operator_that_is_not_meant(written):
     names, forbidden = onnx_view.operators(onnx.load(report.path), "step")
     assert "com.microsoft.MatMulNBits" in names
     assert forbidden == []
+
+
+def test_products_that_both_graphs_have_are_stored_once_in_4_bits(written):
+    """The LSTM's kernel is rounded for the first state and for the step at once."""
+    report = written("step", "small", ".onnx")
+    model = onnx.load(report.path)
+    read = [
+        {node.input[1] for node in branch(report, name).node if node.op_type == "MatMulNBits"}
+        for name in ("encode", "step")
+    ]
+    stored = {tensor.name for tensor in model.graph.initializer}
+    assert len(read[0] & read[1] & stored) == 1

@@ -73,6 +73,7 @@ def test_a_file_with_nothing_in_it_is_float32_under_its_own_name(tmp_path):
         ("keep_float = 'conv1'", "keep_float 'conv1'; give a list of blocks' names"),
         ("keep_float = [1]", r"keep_float \[1\]; give a list"),
         ("bias_correction = 1", "bias_correction 1; give true or false"),
+        ("spare_delicate = 0", "spare_delicate 0; give true or false"),
         ("gate = 0.5", "gate 0.5; give a table of identical, log_probability, quantile"),
         ("gate = {same = 1}", "key 'same' in its gate; choose among identical"),
         ("gate = {identical = 90}", "identical 90 in its gate; give a number from 0 to 1"),

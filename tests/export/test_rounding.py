@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edgecap_export.rounding import (
     Moments,
     best_scales,
+    pooled,
     round_by_moments,
     rounding_shift,
     sample_patches,
@@ -53,6 +54,25 @@ def test_moments_are_those_of_all_vectors_at_once(seed, counts):
     np.testing.assert_allclose(
         moments.second(centred=False), vectors.T @ vectors / len(vectors), **near
     )
+
+
+def test_layers_with_the_same_weights_are_looked_at_together():
+    random = np.random.default_rng(0)
+    lots = [random.normal(size=(count, 4)).astype(np.float32) for count in (3, 5, 7)]
+    seen = []
+    for lot in lots:
+        seen.append(Moments())
+        seen[-1].add(lot, second=True)
+    shared, other = random.normal(size=(2, 6, 4))
+    (first, centred), (alone, kept), (last, _) = pooled(
+        [(shared, seen[0], True), (other, seen[1], True), (shared.copy(), seen[2], False)]
+    )
+    assert first is last
+    assert alone is seen[1]
+    assert (centred, kept) == (False, True)
+    both = np.concatenate([lots[0], lots[2]])
+    np.testing.assert_allclose(first.mean, both.mean(axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(first.second(centred=False), both.T @ both / 10, rtol=1e-5)
 
 
 @small

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,17 @@ def test_a_block_that_is_not_there_is_refused(source, calibration, tmp_path):
     with pytest.raises(OptionError, match=r"no block 'mixed0' to keep in float; .* conv1, conv_dw"):
         export(source, tmp_path / "a.tflite", recipe=recipe, calibration=calibration)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_that_a_family_calls_delicate_stay_float(source, calibration, tmp_path):
+    delicate = replace(source, delicate_blocks=("conv1", "of another encoder"))
+    export(delicate, tmp_path / "a.tflite", recipe="static-int8", calibration=calibration)
+    made = read_manifest(tmp_path / "a.tflite").source["quantization"]
+    assert made["recipe"]["keep_float"] == ["conv1"]
+    tree = flatbuffer.read((tmp_path / "a.tflite").read_bytes())
+    first, *others = encoder_layers(tree)
+    assert first == ("float32", "float32")
+    assert set(others) == {("int8", "int8")}
 
 
 @pytest.mark.parametrize("recipe", TYPES)

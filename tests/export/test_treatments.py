@@ -117,6 +117,18 @@ def test_blocks_kept_in_float_are_the_encoders_alone():
     assert not fits(recipe.changed(keep_float=()), encoder=("float32", "int8"), **quantized)
 
 
+def test_delicate_blocks_are_spared_where_ranges_are_calibrated():
+    delicate = ("conv1", "conv_dw_1")
+    static = recipe_named("static-int8")
+    assert static.sparing(delicate).keep_float == delicate
+    assert static.sparing(()) == static
+    own = static.changed(keep_float=("conv_pw_9", "conv1"))
+    assert own.sparing(delicate).keep_float == ("conv_pw_9", "conv1", "conv_dw_1")
+    assert own.sparing(delicate).sparing(delicate) == own.sparing(delicate)
+    for recipe in (recipe_named("float16"), static.changed(spare_delicate=False)):
+        assert recipe.sparing(delicate) == recipe
+
+
 def graph(*nodes: str) -> GraphView:
     """One node after the other: the name of its operator is all that a node has."""
     made = [f"t{place}" for place in range(len(nodes) + 1)]

@@ -139,9 +139,10 @@ def test_flatbuffer_is_put_right(exported, recipe):
     assert versions == ({12} if recipe == "dynamic-int8" else {1})
 
 
-def test_graphs_share_the_weights_that_both_hold(exported):
-    """The LSTM's kernel stands in the first state and in the step, but once in a float file."""
-    tree = flatbuffer.read(exported[".tflite", "float32"].path.read_bytes())
+@pytest.mark.parametrize("recipe", ["float32", "dynamic-int8", "small"])
+def test_graphs_share_the_weights_that_both_hold(written, recipe):
+    """The LSTM's kernel stands in the first state and in the step, but once in the file."""
+    tree = flatbuffer.read(written("step", recipe).path.read_bytes())
     encode, step = (
         flatbuffer_view.view(tree, key).constants.values() for key in ("encode", "step")
     )

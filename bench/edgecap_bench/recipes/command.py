@@ -60,7 +60,20 @@ __all__ = ["main", "recipes"]
 @click.option(
     "--record",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="JSON file that keeps the figures; captioners in it already are not measured again.",
+    help="JSON file that keeps the figures; what is in it already is not measured again.",
+)
+@click.option(
+    "--files",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that keeps the exported files; without it they are gone at the end.",
+)
+@click.option(
+    "--times/--no-times",
+    "timed",
+    default=True,
+    show_default=True,
+    help="Time the files; a later call with the same --record and --files can do it, when the "
+    "machine is quiet.",
 )
 def recipes(
     runs: tuple[str, ...],
@@ -72,6 +85,8 @@ def recipes(
     threads: str,
     out: Path | None,
     record: Path | None,
+    files: Path | None,
+    timed: bool,
 ) -> None:
     """Export captioners by every recipe to .tflite and .onnx, and say what each costs.
 
@@ -105,6 +120,8 @@ def recipes(
         calibrated_on=calibrated_on,
         threads=_counts(threads),
         record=record,
+        files=files,
+        timed=timed,
     )
     before = load_now()
     with progress_bar("recipes") as progress:

@@ -25,6 +25,7 @@ those of the float32 Keras model on {images} photographs of the {split} split, w
 calibrated on ({calibrated_on} photographs of the train split were, seed 0); files took turns in
 random order while they were timed, each in a process of its own.
 
+- **photos**: photographs compared on.
 - **size**: the file's bytes over those of the float32 file of the same format.
 - **same captions**: share that is Keras' own, word for word, greedy / beam search.
 - **BLEU-4**: corpus BLEU-4 of the file's captions minus that of Keras', with the 95 % interval of a
@@ -72,7 +73,16 @@ def recipes_page(
 def _section(captioner: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     threads = sorted({key for row in rows for key in row.get("ms", {})}, key=int)
     head = [
-        *("file", "recipe", "MB", "size", "same captions", "BLEU-4 greedy", "BLEU-4 beam"),
+        *(
+            "file",
+            "recipe",
+            "photos",
+            "MB",
+            "size",
+            "same captions",
+            "BLEU-4 greedy",
+            "BLEU-4 beam",
+        ),
         *("nats, 99 %", "encode, ms", "word, ms"),
         *(f"time, {count} thread{'s' * (count != '1')}" for count in threads),
     ]
@@ -105,6 +115,7 @@ def _cells(
     return [
         row["format"],
         row["recipe"] if row["passed"] else f"{row['recipe']} (below its gate)",
+        str(row["images"]),
         f"{row['bytes'] / 1e6:.1f}",
         _NONE if base is None else f"{row['bytes'] / base['bytes']:.2f}",
         f"{row['greedy']:.1%} / {row['beam']:.1%}",

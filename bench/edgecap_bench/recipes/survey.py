@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecap.box import sample_photos
+from edgecap.files import make_folder
 from edgecap_bench.exporting import EXPORT_ENVIRONMENT
 from edgecap_bench.measure import Bench, silent, within
 from edgecap_bench.process import WorkerError, WorkerProcess
@@ -50,60 +52,98 @@ class RecipeSurvey:
     threads: Sequence[int]
     """Numbers of the interpreters' threads to time with."""
     record: Path | None = None
-    """A JSON file that keeps what was measured, captioner by captioner; those in it are not
-    measured again."""
+    """A JSON file that keeps what was measured; what is in it is not measured again."""
+    files: Path | None = None
+    """A folder that keeps the exported files; None for one that is gone at the end."""
+    timed: bool = True
+    """Whether the files are timed; if not, another call with the same record and folder can."""
 
     @property
     def stages(self) -> int:
         """What progress is counted in."""
-        return len(self.runs) * (len(FORMATS) * len(self.recipes) + 2)
+        return len(self.runs) * (len(FORMATS) * len(self.recipes) + len(self.threads) + 1)
 
     def run(self, progress: Callable[[int, int], None]) -> list[dict[str, Any]]:
         """Give a row for each captioner, format and recipe: see `worker` and `_time`."""
-        known = _read(self.record)
-        rows: list[dict[str, Any]] = []
-        for place, run in enumerate(self.runs):
-            before = place * (self.stages // len(self.runs))
-            name = run.name
-            found = [row for row in known if row["captioner"] == name]
-            if not found:
-                with tempfile.TemporaryDirectory(prefix="edgecap-recipes-") as folder:
-                    report = functools.partial(within, progress, before, self.stages)
-                    found = self._take(run, Path(folder), report)
-                known = [*known, *found]
-                _write(self.record, known)
-            rows += found
+        rows = _read(self.record)
+        with contextlib.ExitStack() as closing:
+            files = self.files
+            if files is None:
+                made = tempfile.TemporaryDirectory(prefix="edgecap-recipes-")
+                files = Path(closing.enter_context(made))
+            for place, run in enumerate(self.runs):
+                before = place * (self.stages // len(self.runs))
+                report = functools.partial(within, progress, before, self.stages)
+                self._take(run, make_folder(files / run.name), rows, report)
         progress(self.stages, self.stages)
-        return rows
+        names = [run.name for run in self.runs]
+        places = [
+            (name, suffix, recipe)
+            for name in names
+            for suffix in FORMATS
+            for recipe in self.recipes
+        ]
+        found = {(row["captioner"], row["format"], row["recipe"]): row for row in rows}
+        return [found[place] for place in places]
 
-    def _take(self, run: Path, home: Path, progress: Callable[[int], None]) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
+    def _take(
+        self,
+        run: Path,
+        home: Path,
+        rows: list[dict[str, Any]],
+        progress: Callable[[int], None],
+    ) -> None:
+        """Measure what is not in the rows yet, and add it there."""
+        pairs = [(suffix, recipe) for suffix in FORMATS for recipe in self.recipes]
+        known = {
+            (row["format"], row["recipe"]): row for row in rows if row["captioner"] == run.name
+        }
+        # A file that is to be timed and is gone has to be made again.
+        missing = [
+            pair
+            for pair in pairs
+            if pair not in known or (self._untimed(known[pair]) and not _file(home, *pair).exists())
+        ]
         progress(0)
-        worker = WorkerProcess(_COMMAND, EXPORT_ENVIRONMENT, home / "worker.log", _TIMEOUT_S)
-        try:
-            about = worker.ask(
-                "start",
-                run=str(run),
-                data=str(self.data),
-                split=self.split,
-                images=self.images,
-                calibrated_on=self.calibrated_on,
-            )
-            for suffix in FORMATS:
-                for recipe in self.recipes:
-                    progress(1 + len(rows))
+        if missing:
+            worker = WorkerProcess(_COMMAND, EXPORT_ENVIRONMENT, home / "worker.log", _TIMEOUT_S)
+            try:
+                about = worker.ask(
+                    "start",
+                    run=str(run),
+                    data=str(self.data),
+                    split=self.split,
+                    images=self.images,
+                    calibrated_on=self.calibrated_on,
+                )
+                for done, (suffix, recipe) in enumerate(missing, start=1):
+                    progress(done)
                     row = {"captioner": run.name, **about, "format": suffix, "recipe": recipe}
-                    path = _file(home, suffix, recipe)
                     try:
+                        path = _file(home, suffix, recipe)
                         row |= worker.ask("export", path=str(path), recipe=recipe)
                     except WorkerError as problem:
                         row["failed"] = str(problem)
+                    if (suffix, recipe) in known:
+                        rows.remove(known[suffix, recipe])
+                    known[suffix, recipe] = row
                     rows.append(row)
-        finally:
-            worker.close()
-        progress(1 + len(rows))
-        self._time([row for row in rows if "bytes" in row], home)
-        return rows
+                    _write(self.record, rows)
+            finally:
+                worker.close()
+        untimed = [known[pair] for pair in pairs if self._untimed(known[pair])]
+        if untimed:
+            progress(len(pairs) + 1)
+            # All together, so that they can be compared.
+            self._time([known[pair] for pair in pairs if "bytes" in known[pair]], home)
+            _write(self.record, rows)
+
+    def _untimed(self, row: Mapping[str, Any]) -> bool:
+        return (
+            self.timed
+            and "bytes" in row
+            and any(str(count) not in row.get("ms", {}) for count in self.threads)
+        )
 
     def _time(self, rows: Sequence[dict[str, Any]], home: Path) -> None:
         """Add "ms": by number of threads the medians of encoder, a word, and both for ten words.
