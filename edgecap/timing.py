@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,13 +97,17 @@ def time_files(
 
 
 def _seconds_of_others() -> float:
-    """Give the processor time of all programs but this, from an arbitrary moment on."""
+    """Give the processor time of all programs but this and those that it started."""
     import psutil
 
-    counted, own = psutil.cpu_times(), psutil.Process().cpu_times()
+    counted, this = psutil.cpu_times(), psutil.Process()
+    ours = sum(this.cpu_times()[:4])  # with that of children that have ended
+    for child in this.children(recursive=True):
+        with suppress(psutil.Error):
+            ours += sum(child.cpu_times()[:4])
     # Linux counts guests' time among users' too.
     idle = sum(getattr(counted, name, 0.0) for name in ("idle", "iowait", "guest", "guest_nice"))
-    return float(sum(counted) - idle - own.user - own.system)
+    return float(sum(counted) - idle - ours)
 
 
 def _processors() -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +13,38 @@ from edgecap.console import ERRORS, load_keras, print_json, progress_bar, run_al
 from edgecap_bench.targets import KINDS
 
 __all__ = ["bench", "main"]
+
+_QUICK_PHOTOS = 5
+_QUICK_IMAGES = 50
+
+
+class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Whole numbers with commas between, within bounds."""
+
+    name = "numbers"
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least = least
+        self._most = most
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Read them; each once, in their order."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = [int(part) for part in str(value).split(",")]
+        except ValueError:
+            numbers = []
+        if not numbers or not all(self._least <= each <= self._most for each in numbers):
+            self.fail(
+                f"{value!r} is not what it takes: whole numbers from {self._least} to "
+                f"{self._most}, with commas between",
+                param,
+                ctx,
+            )
+        return tuple(dict.fromkeys(numbers))
 
 
 def _describe_targets() -> str:
@@ -56,22 +90,30 @@ def _describe_targets() -> str:
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1, 256),
-    help="Threads of every library; by default the cores of the machine, at most 4.",
+    type=Numbers(1, 256),
+    metavar="N,...",
+    help="Threads of every library, several numbers with commas between: targets are measured "
+    "with each. By default the cores of the machine, at most 4.",
 )
 @click.option(
     "--beam",
-    type=click.IntRange(1, 64),
-    default=3,
+    "beams",
+    type=Numbers(1, 64),
+    metavar="N,...",
+    default="3",
     show_default=True,
-    help="Width of the beam measured beside greedy search; 1 for greedy alone.",
+    help="Widths of the beams measured beside greedy search; 1 for greedy alone.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(min=1),
-    default=10,
-    show_default=True,
-    help="How often each target takes its turn.",
+    help="How often each target takes its turn; 10, or 3 with --quick. Noisy ones take up to "
+    "twice as many.",
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="About a minute for a few targets: five photographs, three rounds.",
 )
 @click.option(
     "--bare/--no-bare",
@@ -82,18 +124,35 @@ def _describe_targets() -> str:
 @click.option(
     "--import-repeats",
     type=click.IntRange(min=0),
-    default=7,
-    show_default=True,
-    help="Pairs of fresh processes that tell the cost of the runtime's import.",
+    help="Pairs of fresh processes that tell the cost of the runtime's import; 7, or none with "
+    "--quick.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Order of the turns.")
+@click.option(
+    "--merge",
+    "recordings",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="Rows recorded on another device, by this benchmark or by `edgecap-runtime bench --json`; "
+    "may be repeated.",
+)
+@click.option(
+    "--remote",
+    "remotes",
+    multiple=True,
+    metavar="USER@HOST",
+    help="Measure the exported files there too, by ssh and `edgecap-runtime bench`.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with the interrupted run that is in the folder of -o."
+)
 @click.option(
     "-o",
     "--out",
     type=click.Path(path_type=Path),
     default=Path("report"),
     show_default=True,
-    help="Folder for report.json, report.png, the exported files and the targets' logs.",
+    help="Folder for report.html, .json, .csv and .png, the exported files and the targets' logs.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 def bench(
@@ -104,12 +163,16 @@ def bench(
     images: Path | None,
     split: str,
     quality_images: int | None,
-    threads: int | None,
-    beam: int,
-    rounds: int,
+    threads: tuple[int, ...] | None,
+    beams: tuple[int, ...],
+    rounds: int | None,
+    quick: bool,
     bare: bool,
-    import_repeats: int,
+    import_repeats: int | None,
     seed: int,
+    recordings: tuple[str, ...],
+    remotes: tuple[str, ...],
+    resume: bool,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -124,13 +187,25 @@ def bench(
       edgecap bench mobilenet-lstm -o report/
       edgecap bench captioner.tflite captioner.onnx --photos holiday/ --beam 3
       edgecap bench RUN --targets keras,tflite:dynamic-int8 --data flickr8k --quality-images 200
+      edgecap bench RUN --threads 1,2 --beam 1,3 --merge "Raspberry Pi 5=pi.json" -o report/
     """
     load_keras()
-    from edgecap_bench.picture import draw_report
+    from edgecap_bench.benchmark import QUICK, Effort
+    from edgecap_bench.merging import merged, read_recording
     from edgecap_bench.planning import plan_benchmark
+    from edgecap_bench.remote import measure_remotely
     from edgecap_bench.table import print_report
-    from edgecap_bench.writing import write_json
+    from edgecap_bench.writing import write_report
 
+    # Before hours of measuring, not after.
+    known = [read_recording(text) for text in recordings]
+    effort = QUICK if quick else Effort()
+    if rounds is not None:
+        effort = replace(effort, rounds=rounds, most_rounds=(1 if quick else 2) * rounds)
+    if import_repeats is not None:
+        effort = replace(effort, import_repeats=import_repeats)
+    if quick and data is not None and quality_images is None:
+        quality_images = _QUICK_IMAGES
     benchmark = plan_benchmark(
         captioners,
         targets=None if targets is None else [name.strip() for name in targets.split(",")],
@@ -140,22 +215,28 @@ def bench(
         split=split,
         quality_images=quality_images,
         threads=threads,
-        beam=beam,
-        rounds=rounds,
+        beams=beams,
+        effort=effort,
         bare=bare,
-        import_repeats=import_repeats,
         seed=seed,
         out=out,
+        resume=resume,
     )
+    if quick:
+        benchmark = replace(benchmark, photos=benchmark.photos[:_QUICK_PHOTOS])
     report = benchmark.measure(progress_bar)
-    write_json(report, out / "report.json")
-    draw_report(report, out / "report.png")
+    for host in () if report["interrupted"] else remotes:
+        with progress_bar(f"measuring on {host}") as progress:
+            known.append(measure_remotely(host, report, out, threads, progress))
+    report = merged(report, known)
+    write_report(report, out)
     if as_json:
         print_json(report)
     else:
         print_report(report)
-        ERRORS.print(f"written: {out / 'report.json'} and {out / 'report.png'}", markup=False)
+        ERRORS.print(f"written: {out / 'report.html'}, .json, .csv and .png", markup=False)
     if report["interrupted"]:
+        ERRORS.print("the same command with --resume goes on", markup=False)
         sys.exit(130)
     if all(row["error"] for row in report["rows"]):
         sys.exit(1)

@@ -71,5 +71,5 @@ def export_all(
 def _fail(row: Row, rows: Sequence[Row], reason: str) -> None:
     # A file of an earlier run may lie there; measuring that would be wrong.
     for item in rows:
-        if item is row or item.plan.floor_of == row.plan.label:
+        if row.plan.label in (item.plan.label, item.plan.floor_of):
             item.error = f"the export failed: {reason}"

@@ -24,6 +24,12 @@ _FLAGS = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni"),
     *("avx512_bf16", "amx_tile", "amx_int8", "neon", "asimd", "asimdhp", "asimddp", "i8mm", "sve"),
 )
+_CPU = "/sys/devices/system/cpu/cpu0"
+_BUSY = 0.3
+"""Load average a core from which on the machine counts as busy."""
+_OTHERS = 0.1
+"""Share of the processors from which on others' work disturbs."""
+_STOLEN_PERCENT = 2.0
 _STEAL = 7
 """Place of the stolen time among the counters of /proc/stat (proc_stat(5))."""
 
@@ -45,21 +51,49 @@ def describe_machine() -> dict[str, Any]:
 
 
 def load_now() -> dict[str, Any]:
-    """Give the load averages and the processor's time counters of this moment."""
+    """Give what of the processor changes: load, time counters, clock, heat and throttling."""
     load = list(os.getloadavg()) if hasattr(os, "getloadavg") else None
-    return {"load_average": load, "cpu_ticks": _ticks()}
+    return {
+        "load_average": load,
+        "cpu_ticks": _ticks(),
+        "frequency_mhz": _frequency_mhz(),
+        "temperature_c": _temperature_c(),
+        "throttled": _throttled(),
+    }
 
 
-def disturbance(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Compare two `load_now`: load averages, and the share of time that a hypervisor took away."""
+def disturbance(
+    before: Mapping[str, Any], after: Mapping[str, Any], others_share: float = 0.0
+) -> dict[str, Any]:
+    """Compare two `load_now`, and say whether the figures between them are to be trusted.
+
+    others_share: of the processors, what other programs took while targets were timed, 0 to 1.
+    """
     stolen = None
     first, last = before["cpu_ticks"], after["cpu_ticks"]
     if first and last and len(first) > _STEAL and sum(last) > sum(first):
         stolen = 100 * (last[_STEAL] - first[_STEAL]) / (sum(last) - sum(first))
+    why = []
+    if before["load_average"] and before["load_average"][0] > _BUSY * (os.cpu_count() or 1):
+        why.append(f"the machine was busy before (load {before['load_average'][0]:.1f})")
+    if others_share > _OTHERS:
+        why.append(f"other programs took {others_share:.0%} of the processors meanwhile")
+    if stolen is not None and stolen > _STOLEN_PERCENT:
+        why.append(f"a hypervisor took {stolen:.1f} % of the processors' time away")
+    if before["throttled"] != after["throttled"] and after["throttled"] is not None:
+        why.append(f"the processor was throttled ({after['throttled']})")
     return {
         "load_before": before["load_average"],
         "load_after": after["load_average"],
         "steal_percent": stolen,
+        "others_percent": 100 * others_share,
+        **{
+            f"{name}_{when}": facts[name]
+            for name in ("frequency_mhz", "temperature_c", "throttled")
+            for when, facts in (("before", before), ("after", after))
+        },
+        "disturbed": bool(why),
+        "why": why,
     }
 
 
@@ -122,6 +156,38 @@ def _ticks() -> list[int] | None:
         return [int(value) for value in first[1 : _STEAL + 2]]
     except (OSError, ValueError, IndexError):
         return None
+
+
+def _frequency_mhz() -> float | None:
+    """Give the first core's clock."""
+    with suppress(OSError, ValueError):
+        return int(Path(f"{_CPU}/cpufreq/scaling_cur_freq").read_text("ascii")) / 1e3
+    with suppress(ValueError):
+        return float(_cpuinfo()["cpu MHz"]) if "cpu MHz" in _cpuinfo() else None
+    return None
+
+
+def _temperature_c() -> float | None:
+    """Give the hottest of the machine's thermal zones."""
+    found = []
+    for zone in Path("/sys/class/thermal").glob("thermal_zone*/temp"):
+        with suppress(OSError, ValueError):
+            found.append(int(zone.read_text("ascii")) / 1e3)
+    return max(found, default=None)
+
+
+def _throttled() -> str | None:
+    """Give the Pi's flags, or how often an x86 core was throttled; None where neither is told."""
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(
+            ["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=5, check=False
+        )
+        if done.returncode == 0:
+            return done.stdout.strip()
+    with suppress(OSError):
+        times = Path(f"{_CPU}/thermal_throttle/core_throttle_count").read_text("ascii").strip()
+        return f"{times} times since the start"
+    return None
 
 
 def _commit() -> str | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import perf_counter
 from types import TracebackType
 from typing import Any
 
+from edgecap_bench.energy import joules, joules_between
 from edgecap_bench.process import WorkerError, WorkerProcess, thread_settings
 from edgecap_bench.rounds import turns
 from edgecap_bench.sample import Sample
+from edgecap_bench.statistics import NOISY, median_interval, percentile
 from edgecap_bench.targets.registry import Plan
 
 __all__ = ["Bench", "Row", "Timed", "silent", "within"]
@@ -62,10 +65,22 @@ class Row:
     """The samples of the rounds."""
     said: dict[tuple[int, int], Sample] = field(default_factory=dict)
     """What it said in the warm-up, by photograph and beam."""
+    cold_ms: list[float] = field(default_factory=list)
+    """From the start of a process to the first caption, milliseconds, in fresh processes."""
+    saturated: dict[str, Any] | None = None
+    """`captions`, `seconds` and `how`, captioning many as fast as it can; None where it can't."""
+    joules: float | None = None
+    """Energy of the processor during the rounds; None where the machine doesn't tell."""
     captions: dict[int, list[list[str]]] = field(default_factory=dict)
     """Words for the quality images, by beam."""
     error: str | None = None
     """Why it stopped, if it did; what was measured before stays."""
+
+    @property
+    def log_name(self) -> str:
+        """What its log is called: its label as far as a file's name can hold it."""
+        label = self.plan.label.replace(":", "-").replace(" ", "-").replace("/", "-")
+        return label if self.plan.threads is None else f"{label}-{self.plan.threads}"
 
 
 class Bench:
@@ -73,7 +88,7 @@ class Bench:
 
     def __init__(
         self,
-        plans: Sequence[Plan],
+        rows: Sequence[Row],
         photos: Sequence[Path],
         *,
         beams: Sequence[int],
@@ -81,12 +96,12 @@ class Bench:
         logs: Path,
         timeout_s: float = 600.0,
     ) -> None:
-        """Take the plans as rows.
+        """Take the rows.
 
         photos: what is timed; beams: widths, 1 first; threads: for every library; logs: a folder
         for what the targets print; timeout_s: longest wait for one answer.
         """
-        self.rows = [Row(plan) for plan in plans]
+        self.rows = list(rows)
         self._photos = [str(photo) for photo in photos]
         self._beams = list(beams)
         self._settings = thread_settings(threads)
@@ -116,15 +131,42 @@ class Bench:
                 self._guarded(row, self._start)
         progress(len(order), len(order))
 
-    def measure(self, rounds: int, seed: int, progress: Progress) -> None:
-        """Run the rounds."""
+    def measure(self, rounds: int, seed: int, progress: Progress, *, most: int = 0) -> None:
+        """Run the rounds; those of noisy rows go on until they are not, but to `most` at most."""
         rows = {row.plan.label: row for row in self.rows if row.error is None}
         total = rounds * len(rows)
         for done, (place, label) in enumerate(turns(list(rows), rounds, seed)):
             progress(done, total)
-            if rows[label].error is None:
-                self._guarded(rows[label], self._turn, place)
+            self._take_turn(rows[label], place)
+        for place in range(rounds, most):
+            wanted = [label for label, row in rows.items() if row.error is None and _noisy(row)]
+            if not wanted:
+                break
+            for _, label in turns(wanted, 1, seed + place):
+                self._take_turn(rows[label], place)
         progress(total, total)
+
+    def _take_turn(self, row: Row, place: int) -> None:
+        # What is known from a run that was interrupted is not measured again.
+        if row.error is None and all(item.round != place for item in row.timed):
+            self._guarded(row, self._turn, place)
+
+    def start_cold(self, repeats: int, seed: int, progress: Progress) -> None:
+        """Time processes from their start to their first caption, targets in turn."""
+        rows = {row.plan.label: row for row in self.rows if row.error is None}
+        for done, (place, label) in enumerate(turns(list(rows), repeats, seed)):
+            progress(done, repeats * len(rows))
+            if rows[label].error is None and len(rows[label].cold_ms) <= place:
+                self._guarded(rows[label], self._start_cold)
+        progress(repeats * len(rows), repeats * len(rows))
+
+    def saturate(self, count: int, progress: Progress) -> None:
+        """Let each target caption many photographs as fast as it can, one target at a time."""
+        rows = [row for row in self.rows if row.error is None and row.saturated is None]
+        for done, row in enumerate(rows):
+            progress(done, len(rows))
+            self._guarded(row, self._saturate, count)
+        progress(len(rows), len(rows))
 
     def weigh(self) -> None:
         """Ask the targets for their peak memory; to be done before `caption_all`."""
@@ -142,7 +184,7 @@ class Bench:
             def report(image: int, before: int = done) -> None:
                 progress(before * len(images) + image, len(jobs) * len(images))
 
-            if row.error is None:
+            if row.error is None and beam not in row.captions:
                 self._guarded(row, self._caption_all, beam, images, report)
 
     def _guarded(self, row: Row, work: Callable[..., None], *arguments: Any) -> None:
@@ -155,22 +197,47 @@ class Bench:
                 worker.close()
 
     def _start(self, row: Row) -> None:
-        plan = row.plan
-        log = self._logs / f"{plan.label.replace(':', '-').replace(' ', '-')}.log"
-        worker = WorkerProcess(plan.command, self._settings, log, self._timeout_s)
-        self._workers[plan.label] = worker
-        answer = worker.ask("start", **plan.start)
+        worker = self._open(row)
+        self._workers[row.plan.label] = worker
+        answer = worker.ask("start", **row.plan.start)
         row.import_ms, row.load_ms = answer["import_ms"], answer["load_ms"]
         row.kind = answer["kind"]
         for photo, beam in self._work(row):
             row.said[photo, beam] = self._caption(row, photo, beam)
 
+    def _open(self, row: Row, suffix: str = "") -> WorkerProcess:
+        settings = {**self._settings, **row.plan.environment}
+        log = self._logs / f"{row.log_name}{suffix}.log"
+        return WorkerProcess(row.plan.command, settings, log, self._timeout_s)
+
     def _turn(self, row: Row, place: int) -> None:
         work = self._work(row)
         # The caches hold the target before, so the first caption of a turn isn't timed.
         self._caption(row, *work[0])
-        for photo, beam in work:
-            row.timed.append(Timed(place, photo, beam, self._caption(row, photo, beam)))
+        before = joules()
+        made = [Timed(place, photo, beam, self._caption(row, photo, beam)) for photo, beam in work]
+        after = joules()
+        row.timed += made
+        if before is not None and after is not None:
+            row.joules = (row.joules or 0) + joules_between(before, after)
+
+    def _start_cold(self, row: Row) -> None:
+        begun = perf_counter()
+        worker = self._open(row, "-cold")
+        try:
+            worker.ask("start", **row.plan.start)
+            request: dict[str, Any] = {"photo": self._photos[0], "beam": 1}
+            if row.plan.floor_of is not None:
+                request["ids"] = []  # one photograph decoded, the file invoked once
+            worker.ask("caption", **request)
+            row.cold_ms.append((perf_counter() - begun) * 1e3)
+        finally:
+            worker.close()
+
+    def _saturate(self, row: Row, count: int) -> None:
+        photos = [self._photos[place % len(self._photos)] for place in range(count)]
+        answer = self._workers[row.plan.label].ask("saturate", photos=photos)
+        row.saturated = None if answer["seconds"] is None else {"captions": count, **answer}
 
     def _weigh(self, row: Row) -> None:
         row.peak_mb = self._workers[row.plan.label].ask("memory")["peak_mb"]
@@ -207,6 +274,18 @@ class Bench:
             if other.plan.label == row.plan.floor_of and (photo, 1) in other.said:
                 return list(other.said[photo, 1].ids)
         return list(row.said[photo, 1].ids)
+
+
+def _noisy(row: Row) -> bool:
+    """Say whether the median greedy caption is not known well."""
+    rounds: dict[int, list[float]] = {}
+    for item in row.timed:
+        if item.beam == 1:
+            rounds.setdefault(item.round, []).append(item.sample.caption_ms)
+    if not rounds:
+        return False
+    low, high = median_interval(list(rounds.values()), 0)
+    return high - low > NOISY * percentile([ms for each in rounds.values() for ms in each], 50)
 
 
 def _sample(answer: Mapping[str, Any]) -> Sample:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecap_bench.names import folded
-from edgecap_bench.report import stacked_ms
+from edgecap_bench.report import HERE, stacked_ms
 from edgecap_runtime.atomic import replacing
 
 __all__ = ["break_between", "draw_report"]
@@ -41,7 +41,7 @@ def draw_report(report: Mapping[str, Any], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    parts = {_label(row): stacked_ms(row) for row in report["rows"]}
+    parts = {_label(row, report): stacked_ms(row) for row in report["rows"]}
     bars = {label: values for label, values in parts.items() if values is not None}
     if not bars:
         return
@@ -69,7 +69,8 @@ def draw_report(report: Mapping[str, Any], path: Path) -> None:
     settings, machine = report["settings"], report["machine"]
     figure.suptitle(
         f"{report['captioner']}: from photograph to words\n"
-        f"{machine['cpu']}, threads: {settings['threads']}, rounds: {settings['rounds']}",
+        f"{machine['cpu']}, threads: {', '.join(map(str, settings['threads']))}, "
+        f"rounds: {settings['rounds']}",
         fontsize=11,
     )
     handles, names = first.get_legend_handles_labels()
@@ -78,9 +79,17 @@ def draw_report(report: Mapping[str, Any], path: Path) -> None:
         figure.savefig(stream, format="png")
 
 
-def _label(row: Mapping[str, Any]) -> str:
-    """Give a target's name, marked where each word takes a run over the whole prefix."""
-    return folded(row["target"], _NAME_WIDTH) + (" (prefix)" if row["kind"] == "prefix" else "")
+def _label(row: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """Give a target's name, with its threads and device where a report has several.
+
+    It is marked where each word takes a run over the whole prefix.
+    """
+    label = folded(row["target"], _NAME_WIDTH)
+    if len(report["settings"]["threads"]) > 1 and row["threads"] is not None:
+        label += f", {row['threads']} thread{'s' * (row['threads'] > 1)}"
+    if len(report["devices"]) > 1 and row["device"] != HERE:
+        label += f"\n{row['device']}"
+    return label + (" (prefix)" if row["kind"] == "prefix" else "")
 
 
 def _draw_bars(panel: Any, bars: Mapping[str, Sequence[float]]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgecap.box import find_run, sample_photos
 from edgecap.files import make_folder
-from edgecap_bench.benchmark import Benchmark
+from edgecap_bench.benchmark import Benchmark, Effort
 from edgecap_bench.exporting import CALIBRATION_IMAGES, CALIBRATION_SEED
 from edgecap_bench.targets import Plan, Setting, plan_targets
 from edgecap_bench.targets.bare import plan_floor
@@ -35,13 +35,13 @@ def plan_benchmark(
     images: Path | None,
     split: str,
     quality_images: int | None,
-    threads: int | None,
-    beam: int,
-    rounds: int,
+    threads: Sequence[int] | None,
+    beams: Sequence[int],
+    effort: Effort,
     bare: bool,
-    import_repeats: int,
     seed: int,
     out: Path,
+    resume: bool = False,
 ) -> Benchmark:
     """Settle what is to be measured; the arguments are the command's options.
 
@@ -52,36 +52,45 @@ def plan_benchmark(
         raise OptionError(
             "--images and --quality-images belong to the scores; give the dataset with --data."
         )
-    threads = default_threads() if threads is None else threads
+    counts = tuple(sorted(set(threads))) if threads else (default_threads(),)
     files = [Path(name) for name in captioners if Path(name).is_file()]
     runs = [name for name in captioners if not Path(name).is_file()]
-    plans = _plans_of_files(files, threads)
     run, name = None, files[0].stem if len(files) == 1 else f"{len(files)} files"
     if len(runs) > 1:
         raise OptionError(f"One RUN at a time can be measured, not {len(runs)}: {', '.join(runs)}.")
-    if runs:
-        run, name, of_run = _plans_of_run(runs[0], targets, out, threads)
-        plans = [*of_run, *plans]
-    elif targets is not None:
+    if not runs and targets is not None:
         raise OptionError(
             "--targets says what a RUN is measured as, and only files are given; leave it out, or "
             "give a RUN."
         )
-    if bare:
-        plans = [item for plan in plans for item in _with_floor(plan, threads)]
+    if runs:
+        run, name = _run_and_name(runs[0])
+    passes = []
+    for count in counts:
+        plans = _plans_of_files(files, count)
+        if run is not None:
+            setting = Setting(run=run, name=name, out=out.resolve(), threads=count)
+            plans = [*plan_targets(setting, targets), *plans]
+        # What has no number of threads takes its turns with the last.
+        plans = [plan for plan in plans if plan.threads is not None or count == counts[-1]]
+        passes.append(
+            tuple(item for plan in plans for item in (_with_floor(plan, count) if bare else [plan]))
+        )
+    everything = [plan for plans in passes for plan in plans]
     return Benchmark(
         captioner=name,
-        plans=tuple(plans),
+        passes=tuple(passes),
         run=run,
         photos=tuple(find_photos(photos)),
         images=_quality_images(data, images, split, quality_images),
-        threads=threads,
-        beams=tuple(sorted({1, beam})),
-        rounds=rounds,
-        import_repeats=import_repeats,
+        split=None if data is None else split,
+        threads=counts,
+        beams=tuple(sorted({1, *beams})),
+        effort=effort,
         seed=seed,
-        calibration=_calibration(plans, data, images, split),
+        calibration=_calibration(everything, data, images, split),
         out=make_folder(out),
+        resume=resume,
     )
 
 
@@ -115,15 +124,11 @@ def _plans_of_files(files: Sequence[Path], threads: int) -> list[Plan]:
     return plans
 
 
-def _plans_of_run(
-    name: str, targets: Sequence[str] | None, out: Path, threads: int
-) -> tuple[Path, str, list[Plan]]:
+def _run_and_name(name: str) -> tuple[Path, str]:
     from edgecap.captioner import read_design
 
     run = find_run(name).resolve()
-    title = read_design(run).name
-    setting = Setting(run=run, name=title, out=out.resolve(), threads=threads)
-    return run, title, plan_targets(setting, targets)
+    return run, read_design(run).name
 
 
 def _with_floor(plan: Plan, threads: int) -> list[Plan]:

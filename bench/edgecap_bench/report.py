@@ -1,7 +1,8 @@
 """From rows to the report: the JSON that everything else is drawn from.
 
-`schema` is "edgecap-bench/1"; a change that breaks readers raises the number. Times are
-milliseconds, memory and sizes MB (10^6 bytes) or bytes where the key says so.
+`schema` is "edgecap-bench/2", described in docs/bench-report.md; a change that breaks readers
+raises the number. Times are milliseconds, memory and sizes MB (10^6 bytes) or bytes where the key
+says so.
 """
 
 from __future__ import annotations
@@ -11,20 +12,24 @@ from typing import Any
 
 from edgecap_bench.machine import file_facts
 from edgecap_bench.measure import Row, Timed
-from edgecap_bench.sample import PARTS
+from edgecap_bench.quality import Quality
+from edgecap_bench.sample import PARTS, Sample
 from edgecap_bench.statistics import NOISY, median_interval, percentile, ratio_of_photos, summary
+from edgecap_bench.targets.registry import Plan
 from edgecap_runtime.options import search_name
 
-__all__ = ["SCHEMA", "build_rows", "stacked_ms"]
+__all__ = ["HERE", "SCHEMA", "build_rows", "empty_row", "stacked_ms"]
 
-SCHEMA = "edgecap-bench/1"
-
-Quality = Mapping[str, Mapping[int, Mapping[str, Any]]]
-"""Scores by label and beam."""
+SCHEMA = "edgecap-bench/2"
+HERE = "this machine"
+"""The device of rows that were measured by the run itself."""
 
 
 def build_rows(rows: Sequence[Row], quality: Quality, seed: int) -> list[dict[str, Any]]:
-    """Give each row as the report has it, with its ratios to the others."""
+    """Give each row as the report has it, with its ratios to the others.
+
+    rows: of one number of threads, which alone can be compared.
+    """
     reference = _reference(rows)
     return [
         {
@@ -37,6 +42,7 @@ def build_rows(rows: Sequence[Row], quality: Quality, seed: int) -> list[dict[st
                 for beam, scores in quality.get(row.plan.label, {}).items()
             },
             "ratios": _ratios(row, rows),
+            "disturbed": False,
             "samples": _columns(row.timed),
         }
         for row in rows
@@ -49,6 +55,8 @@ def _facts(row: Row) -> dict[str, Any]:
     files = [file_facts(path) for path in loaded]
     return {
         "target": row.plan.label,
+        "threads": row.plan.threads,
+        "device": HERE,
         "error": row.error,
         "recipe": row.plan.recipe,
         "floor_of": row.plan.floor_of,
@@ -86,11 +94,42 @@ def _times(row: Row, seed: int) -> dict[str, Any]:
     return {
         "import_ms": row.import_ms,
         "load_ms": row.load_ms,
+        "cold_start_ms": summary(row.cold_ms) if row.cold_ms else None,
         **parts,
         "per_word_ms": summary([item.words_ms / item.steps for item in steps]) if steps else None,
         "steps": summary([item.steps for item in steps]) if steps else None,
+        "words_by_steps": _words_by_steps(steps),
+        "cpu_ms": summary([item.sample.cpu_ms for item in greedy]) if greedy else None,
         "caption_ms": {search_name(beam): _captions(row, beam, seed) for beam in searches},
+        "throughput": _throughput(row, greedy),
+        "energy_j": row.joules / len(row.timed) if row.joules and row.timed else None,
         "photos": len({item.photo for item in row.timed}),
+    }
+
+
+def empty_row(target: str, threads: int | None, device: str) -> dict[str, Any]:
+    """Give a row of which nothing is known yet."""
+    row = Row(Plan(target, (), threads=threads))
+    return {**build_rows([row], {}, 0)[0], "device": device}
+
+
+def _words_by_steps(samples: Sequence[Sample]) -> dict[str, float]:
+    """Give the median time of all words by the number of steps that they took."""
+    times: dict[int, list[float]] = {}
+    for sample in samples:
+        times.setdefault(sample.steps, []).append(sample.words_ms)
+    return {str(steps): percentile(times[steps], 50) for steps in sorted(times)}
+
+
+def _throughput(row: Row, greedy: Sequence[Timed]) -> dict[str, Any] | None:
+    if not greedy:
+        return None
+    mean_ms = sum(item.sample.caption_ms for item in greedy) / len(greedy)
+    many = row.saturated
+    return {
+        "one_stream_per_s": 1e3 / mean_ms,
+        "saturated_per_s": None if many is None else many["captions"] / many["seconds"],
+        "how": None if many is None else many["how"],
     }
 
 
@@ -165,7 +204,7 @@ def _columns(timed: Sequence[Timed]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {
         name: [getattr(item, name) for item in timed] for name in ("round", "photo", "beam")
     }
-    for name in (*(f"{part}_ms" for part in PARTS), "caption_ms"):
+    for name in (*(f"{part}_ms" for part in PARTS), "caption_ms", "cpu_ms"):
         columns[name] = [round(getattr(item.sample, name), 4) for item in timed]
     columns["steps"] = [item.sample.steps for item in timed]
     return columns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 
 __all__ = ["PARTS", "Clock", "Sample"]
 
@@ -24,6 +24,8 @@ class Sample:
     """All decoder steps with the search around them, milliseconds."""
     caption_ms: float
     """From the file to words, by a clock of its own, milliseconds."""
+    cpu_ms: float
+    """Processor time of all threads meanwhile, milliseconds."""
     steps: int
     """Decoder steps; in a beam one step takes all rows."""
     ids: Sequence[int]
@@ -45,6 +47,7 @@ class Clock:
     """Takes the times between the parts of a caption."""
 
     def __init__(self) -> None:
+        self._cpu = process_time()
         self._marks = [perf_counter()]
 
     def mark(self) -> None:
@@ -53,12 +56,14 @@ class Clock:
 
     def sample(self, steps: int, ids: Sequence[int], words: Sequence[str]) -> Sample:
         """Make the sample of a caption whose three parts were marked."""
+        cpu = process_time() - self._cpu
         begun, prepared, encoded, said = self._marks
         return Sample(
             (prepared - begun) * 1e3,
             (encoded - prepared) * 1e3,
             (said - encoded) * 1e3,
             (said - begun) * 1e3,
+            cpu * 1e3,
             steps,
             list(ids),
             list(words),

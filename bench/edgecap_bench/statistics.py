@@ -30,9 +30,9 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
-    """Give p50, p90, p99 and the count of values, as the report has them."""
+    """Give p50, p90, p99, the largest and the count of values, as the report has them."""
     quantiles = {f"p{percent}": percentile(values, percent) for percent in (50, 90, 99)}
-    return {**quantiles, "count": len(values)}
+    return {**quantiles, "max": max(values), "count": len(values)}
 
 
 def median_interval(rounds: Sequence[Sequence[float]], seed: int) -> tuple[float, float]:

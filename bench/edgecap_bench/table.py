@@ -11,60 +11,95 @@ from rich.table import Table
 
 from edgecap.console import ERRORS
 from edgecap_bench.names import folded
+from edgecap_bench.report import HERE
 
 __all__ = ["print_report"]
 
 _NONE = "-"
+_COSTS = ("word by", "file MB", "memory MB", "over bare", "CPU ms", "one by one", "many")
 _FLOOR = "  bare"
 _NAME_WIDTH = 19
 """Columns for a target's name. More, and rich cuts names and figures short at 80 columns."""
-_BUSY = 0.5
-"""Load average above which the figures are not to be trusted."""
 
 
 def print_report(report: Mapping[str, Any]) -> None:
-    """Print the report's tables; what failed or is noisy is said below them, on stderr."""
-    settings = report["settings"]
-    beams = [name for name in settings["searches"] if name != "greedy"]
-    heading = f"{report['captioner']}, {report['machine']['cpu']}, threads: {settings['threads']}"
+    """Print the report's tables; what failed or is noisy is said below them, on stderr.
+
+    Targets of a device and a number of threads have tables of their own: only they can be
+    compared. What they say doesn't depend on either, and is in one table.
+    """
     # Narrow enough for a terminal of 80 columns.
-    _print(
-        f"{heading}: ms; caption times p50 to p99 are greedy",
-        ("load", "prepare", "encode", "per word", "p50", "p90", "p99", *beams),
-        report,
-        lambda row: _times(row, beams),
-    )
-    scored = settings["searches"] if any(row["quality"] for row in report["rows"]) else []
-    _print(
-        "size, peak memory, greedy words that are the same",
-        (
-            *("word by", "file MB", "memory MB", "over bare MB", "same words"),
-            *(f"corpus BLEU-4 {name}" for name in scored),
-        ),
-        report,
-        lambda row: _costs(row, scored),
-    )
-    baselines = _baselines(report)
-    _print(
-        "ratios of caption times, photograph by photograph",
-        (
-            *("this / sum of bare parts", *(f"{name} / greedy" for name in beams)),
-            # Broken by hand, for rich cuts long words instead of breaking them at a hyphen.
-            *(name.replace("-", "-\n") + " / this" for name in baselines),
-        ),
-        report,
-        lambda row: _ratios(row, beams, baselines),
-    )
+    for (device, threads), rows in _groups(report["rows"]):
+        where = report["machine"]["cpu"] if device == HERE else device
+        heading = f"{report['captioner']}, {where}"
+        if threads is not None:
+            heading += f", {threads} thread{'s' * (threads > 1)}"
+        beams = [name for name in report["settings"]["searches"] if name != "greedy"]
+        _print(
+            f"{heading}: ms; caption times p50 to p99 are greedy",
+            ("cold", "prepare", "encode", "per word", "p50", "p90", "p99", *beams),
+            rows,
+            lambda row, beams=beams: _times(row, beams),
+        )
+        _print(
+            "size, peak memory, processor time, captions a second",
+            _COSTS,
+            rows,
+            _costs,
+        )
+        baselines = [row["target"] for row in rows if row["target"] in _compared(rows)]
+        _print(
+            "ratios of caption times, photograph by photograph; greedy words that are the same",
+            (
+                *("this / sum of bare parts", *(f"{name} / greedy" for name in beams)),
+                # Broken by hand, for rich cuts long words instead of breaking them at a hyphen.
+                *(name.replace("-", "-\n") + " / this" for name in baselines),
+                "same words",
+            ),
+            rows,
+            lambda row, beams=beams, names=baselines: _ratios(row, beams, names),
+        )
+    for search in report["settings"]["searches"]:
+        scored = _scored(report["rows"], search)
+        if scored:
+            _print(
+                f"{search}: corpus BLEU and CIDEr-D on {scored[0]['quality'][search]['images']} "
+                "photographs; captions that are the same",
+                ("BLEU-1", "BLEU-4", "95 %", "CIDEr-D", "same", "BLEU-4 difference", "p"),
+                scored,
+                lambda row, search=search: _quality(row["quality"][search]),
+            )
     for line in _remarks(report):
         ERRORS.print(line, markup=False)
 
 
-def _print(title: str, columns: Sequence[str], report: Mapping[str, Any], cells: Any) -> None:
+def _groups(
+    rows: Sequence[Mapping[str, Any]],
+) -> list[tuple[tuple[str, int | None], list[Mapping[str, Any]]]]:
+    """Give the rows by device and number of threads; those of a GPU stand with the first."""
+    found: dict[tuple[str, int | None], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        key = (row["device"], row["threads"])
+        if row["threads"] is None:
+            key = next((other for other in found if other[0] == row["device"]), key)
+        found.setdefault(key, []).append(row)
+    return list(found.items())
+
+
+def _scored(rows: Sequence[Mapping[str, Any]], search: str) -> list[Mapping[str, Any]]:
+    """Give a row of each target with scores: numbers of threads don't change them."""
+    found = {row["target"]: row for row in rows if search in row["quality"]}
+    return list(found.values())
+
+
+def _print(
+    title: str, columns: Sequence[str], rows: Sequence[Mapping[str, Any]], cells: Any
+) -> None:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("target", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right")
-    for row in report["rows"]:
+    for row in rows:
         name = _FLOOR if row["floor_of"] else folded(row["target"], _NAME_WIDTH)
         table.add_row(name, *cells(row))
     Console(highlight=False).print(table, markup=False)
@@ -75,7 +110,7 @@ def _times(row: Mapping[str, Any], beams: Sequence[str]) -> list[str]:
     mark = "~" if greedy.get("noisy") else ""
     parts = ("prepare_ms", "encode_ms", "per_word_ms")
     return [
-        _number(row["load_ms"]),
+        _number((row["cold_start_ms"] or {}).get("p50")),
         *(_number((row[key] or {}).get("p50")) for key in parts),
         mark + _number(greedy.get("p50")),
         *(_number(greedy.get(key)) for key in ("p90", "p99")),
@@ -83,51 +118,86 @@ def _times(row: Mapping[str, Any], beams: Sequence[str]) -> list[str]:
     ]
 
 
-def _costs(row: Mapping[str, Any], searches: Sequence[str]) -> list[str]:
-    same = row["same_words"]
-    bleu = [row["quality"].get(name, {}).get("corpus_bleu") for name in searches]
+def _costs(row: Mapping[str, Any]) -> list[str]:
     over = row["peak_over_bare_mb"]
+    rates = row["throughput"] or {}
     return [
         row["kind"] or _NONE,
         _NONE if row["file_mb"] is None else f"{row['file_mb']:.1f}",
         _number(row["peak_mb"]),
         _NONE if over is None else f"{over:+.1f}",
-        # Spaces that don't break.
-        f"{same['same']}\u00a0of\u00a0{same['photos']}" if same else _NONE,
-        *(_NONE if values is None else f"{values[3]:.1f}" for values in bleu),
+        _number((row["cpu_ms"] or {}).get("p50")),
+        _number(rates.get("one_stream_per_s")),
+        _number(rates.get("saturated_per_s")),
+    ]
+
+
+def _quality(scores: Mapping[str, Any]) -> list[str]:
+    bleu, against = scores["bleu4"], scores["against"]
+    same = scores["token_exact"]
+    change = against["bleu4"] if against else None
+    return [
+        f"{scores['bleu1']['value']:.1f}",
+        f"{bleu['value']:.2f}",
+        f"{bleu['low']:.1f} to {bleu['high']:.1f}",
+        f"{scores['cider_d']['value']:.3f}",
+        _NONE if same is None else f"{same:.1%}",
+        _NONE if change is None else f"{change['difference']:+.2f}",
+        _NONE if change is None else f"{change['p']:.2f}",
     ]
 
 
 def _ratios(row: Mapping[str, Any], beams: Sequence[str], baselines: Sequence[str]) -> list[str]:
-    ratios = row["ratios"]
+    ratios, same = row["ratios"], row["same_words"]
     return [
         _number(ratios["over_bare"]),
         *(_number(ratios["beam_over_greedy"].get(name.partition(" ")[2])) for name in beams),
         *(_number(ratios["faster_than"].get(name)) for name in baselines),
+        # Spaces that don't break.
+        f"{same['same']}\u00a0of\u00a0{same['photos']}" if same else _NONE,
     ]
 
 
-def _baselines(report: Mapping[str, Any]) -> list[str]:
-    compared = {name for row in report["rows"] for name in row["ratios"]["faster_than"]}
-    return [row["target"] for row in report["rows"] if row["target"] in compared]
+def _compared(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {name for row in rows for name in row["ratios"]["faster_than"]}
 
 
 def _remarks(report: Mapping[str, Any]) -> list[str]:
     rows = report["rows"]
-    lines = [f"{row['target']}: {row['error']}" for row in rows if row["error"]]
+    failed = {row["target"]: row["error"] for row in rows if row["error"]}
+    lines = [f"{target}: {error}" for target, error in failed.items()]
     lines.append("word by: a step from the word before, or a run over the whole prefix")
     reference = next((row["same_words"]["as"] for row in rows if row["same_words"]), None)
     if reference is not None:
-        lines.append(f"same words: as {reference} says")
+        lines.append(f"same words: of the photographs that are timed, as {reference} says")
+    against = next(
+        (
+            scores["against"]["target"]
+            for row in rows
+            for scores in row["quality"].values()
+            if scores["against"]
+        ),
+        None,
+    )
+    if against is not None:
+        lines.append(
+            f"same, BLEU-4 difference and p: against {against}, p by approximate randomisation"
+        )
+    rates = {row["throughput"]["how"] for row in rows if row["throughput"]} - {None}
+    if rates:
+        lines.append(f"many: captions a second at full load ({'; '.join(sorted(rates))})")
     calibration = report["settings"].get("calibration")
     if calibration:
         lines.append(
             f"calibrated recipes: on up to {calibration['images_at_most']} of "
             f"{calibration['photographs']}, seed {calibration['seed']}"
         )
-    load = report["disturbance"]["load_before"]
-    if load and load[0] > _BUSY:
-        lines.append(f"the machine was busy before the benchmark began (load {load[0]:.1f})")
+    lines += [f"disturbed: {reason}" for reason in report["disturbance"]["why"]]
+    lines += [
+        f"{row['target']} on {row['device']}: disturbed while it was recorded"
+        for row in rows
+        if row["disturbed"]
+    ]
     if any(item["noisy"] for row in rows for item in row["caption_ms"].values()):
         lines.append("~ noisy: the median's 95 % interval is wider than 5 % of it")
     for kind, cost in report["import_cost"].items():
@@ -139,10 +209,10 @@ def _remarks(report: Mapping[str, Any]) -> list[str]:
                 f"{cost['inside_ms']:.1f} ms ({cost['difference_ms']:.1f} ms between whole "
                 f"processes of {cost['base_ms']:.0f} ms)"
             )
-    for row in rows:
-        parity = row["parity"]
-        if parity and parity.get("verdict") == "failed":
-            lines.append(f"{row['target']}: below its parity gate (edgecap show says where)")
+    below = {
+        row["target"] for row in rows if row["parity"] and row["parity"].get("verdict") == "failed"
+    }
+    lines += [f"{name}: below its parity gate (edgecap show says where)" for name in sorted(below)]
     if report["interrupted"]:
         lines.append("interrupted: the tables hold what was measured until then")
     return lines

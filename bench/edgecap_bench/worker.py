@@ -1,9 +1,9 @@
 """A target's own process: loads it once and captions photographs when asked.
 
 Requests come as JSON objects, a line each, on standard input: {"do": "start", "target":
-"module:Class", "arguments": {...}}, {"do": "caption", "photo": path, "beam": 1}, {"do": "memory"}
-and {"do": "quit"}. Each is answered by a line {"answer": {...}} or {"error": "..."} on standard
-output. `bench/bare.py --serve` speaks the same.
+"module:Class", "arguments": {...}}, {"do": "caption", "photo": path, "beam": 1}, {"do": "memory"},
+{"do": "saturate", "photos": [path, ...]} and {"do": "quit"}. Each is answered by a line {"answer":
+{...}} or {"error": "..."} on standard output. `bench/bare.py --serve` speaks the same.
 
 Imports the standard library alone, so that a target's memory is its own.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module
@@ -40,7 +40,10 @@ class WorkerTarget(Protocol):
         ...
 
     def caption(self, photo: str, beam: int) -> Sample:
-        """Caption a photograph's file."""
+        """Caption a photograph's file.
+
+        A target that can caption many at once has `batch(photos)` too, which says how.
+        """
         ...
 
 
@@ -109,6 +112,16 @@ class _Worker:
             raise RuntimeError("the worker was asked to caption before it was started")
         return asdict(self._target.caption(photo, beam))
 
+    def saturate(self, photos: Sequence[str]) -> dict[str, Any]:
+        """Caption many as fast as the target can; seconds are None where it can't."""
+        batch = getattr(self._target, "batch", None)
+        if batch is None:
+            return {"seconds": None, "how": None}
+        batch(photos[:2])  # whatever is made once
+        begun = perf_counter()
+        how = batch(photos)
+        return {"seconds": perf_counter() - begun, "how": how}
+
     def memory(self) -> dict[str, float]:
         """Give the peak memory so far."""
         return {"peak_mb": peak_memory_mb()}
@@ -124,7 +137,12 @@ def main() -> None:
     worker = _Worker()
     serve(
         *own_streams(),
-        {"start": worker.start, "caption": worker.caption, "memory": worker.memory},
+        {
+            "start": worker.start,
+            "caption": worker.caption,
+            "memory": worker.memory,
+            "saturate": worker.saturate,
+        },
     )
 
 

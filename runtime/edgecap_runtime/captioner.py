@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from .backends import open_backend
+from .backends import default_threads, open_backend
 from .bundle import read_manifest
 from .decoding import decode, greedy_words
 from .errors import EdgecapError
 from .preparation import prepare
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     import numpy as np
@@ -83,10 +82,21 @@ class Captioner:
     the same time. Use it as a context manager or call `close()` to free the interpreter early.
     """
 
-    def __init__(self, manifest: Manifest, backend: Backend) -> None:
-        """Join a manifest and a backend; `Captioner.load` does this for a file."""
+    def __init__(
+        self,
+        manifest: Manifest,
+        backend: Backend,
+        *,
+        more: Callable[[], Sequence[Backend]] | None = None,
+    ) -> None:
+        """Join a manifest and a backend; `Captioner.load` does this for a file.
+
+        more: opens backends of one thread each for `caption_batch`; None where there are none.
+        """
         self._manifest = manifest
         self._backend: Backend | None = backend
+        self._more = more
+        self._crew: list[Captioner] = []
         self._lock = Lock()
 
     @classmethod
@@ -98,7 +108,13 @@ class Captioner:
         interpreter isn't installed, `OptionError` for an illegal number of threads.
         """
         manifest = read_manifest(path)
-        return cls(manifest, open_backend(path, manifest, threads))
+        count = default_threads() if threads is None else threads
+
+        def more() -> list[Backend]:
+            return [open_backend(path, manifest, 1) for _ in range(count)]
+
+        backend = open_backend(path, manifest, count)
+        return cls(manifest, backend, more=more if count > 1 else None)
 
     @property
     def manifest(self) -> Manifest:
@@ -164,12 +180,16 @@ class Captioner:
         no_repeat_ngram: int | None = None,
         n_best: int | None = None,
     ) -> list[Caption]:
-        """Caption photographs in turn; the next one is prepared while the interpreter works.
+        """Caption photographs, several at a time; the captions are those of `caption`.
+
+        A Captioner of n threads opens n interpreters of one thread each for this, at the first
+        call, and keeps them until it is closed: more captions a second for more memory. Give
+        `threads=1` to `load` to do without.
 
         Options as in `caption`. The first photograph that can't be used ends it with an
         `ImageError`.
         """
-        from concurrent.futures import ThreadPoolExecutor
+        from .crew import in_order
 
         options = self._manifest.decoding(
             beam=beam,
@@ -179,17 +199,11 @@ class Captioner:
             no_repeat_ngram=no_repeat_ngram,
             n_best=n_best,
         )
-        captions: list[Caption] = []
-        with ThreadPoolExecutor(1, "edgecap-prepare") as pool:
-            waiting: Future[tuple[NDArray[np.uint8], float]] | None = None
-            for photo in photos:
-                following = pool.submit(self._timed_prepare, photo)
-                if waiting is not None:
-                    captions.append(self._caption(*waiting.result(), options))
-                waiting = following
-            if waiting is not None:
-                captions.append(self._caption(*waiting.result(), options))
-        return captions
+
+        def caption(worker: Captioner, photo: Photo) -> Caption:
+            return worker._caption(*worker._timed_prepare(photo), options)
+
+        return list(in_order(self._open_crew(), caption, photos))
 
     def close(self) -> None:
         """Free the interpreter; captions can't be made afterwards."""
@@ -197,6 +211,9 @@ class Captioner:
             if self._backend is not None:
                 self._backend.close()
                 self._backend = None
+            for helper in self._crew:
+                helper.close()
+            self._crew = []
 
     def __enter__(self) -> Captioner:
         return self
@@ -208,6 +225,16 @@ class Captioner:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _open_crew(self) -> list[Captioner]:
+        """Give Captioners that work at the same time; this one alone where there are no more."""
+        with self._lock:
+            self._open()
+            if self._more is None:
+                return [self]
+            if not self._crew:
+                self._crew = [Captioner(self._manifest, backend) for backend in self._more()]
+            return self._crew
 
     def _timed_prepare(self, photo: Photo) -> tuple[NDArray[np.uint8], float]:
         begun = perf_counter()

@@ -29,6 +29,8 @@ for line in sys.stdin:
         answer = {"import_ms": 1.0, "load_ms": 2.0, "kind": "step"}
     elif request["do"] == "memory":
         answer = {"peak_mb": 40.0}
+    elif request["do"] == "saturate":
+        answer = {"seconds": 0.5, "how": "at once"}
     elif request["do"] == "caption":
         captions += 1
         if fault == "kill" and captions == 5:
@@ -45,7 +47,8 @@ for line in sys.stdin:
         with open(sys.argv[2], "a") as log:
             log.write(json.dumps(request) + "\\n")
         answer = {"prepare_ms": 1.0, "encode_ms": 2.0, "words_ms": 3.0 * beam,
-                  "caption_ms": 3.5 + 3.0 * beam, "steps": 3, "ids": ids, "words": ["a", "dog"]}
+                  "caption_ms": 3.5 + 3.0 * beam, "cpu_ms": 9.0, "steps": 3, "ids": ids,
+                  "words": ["a", "dog"]}
     print(json.dumps({"answer": answer}), flush=True)
 """
 
@@ -146,8 +149,8 @@ def whole_run(run: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory)
     done = subprocess.run(
         [
             *(sys.executable, str(LATENCY), str(run), "--photos", str(photos), "-o", str(out)),
-            *("--targets", "keras,tflite:float32,onnx:float32", "--beam", "2", "--rounds", "2"),
-            *("--threads", "1", "--import-repeats", "1"),
+            *("--targets", "keras,tflite:float32,onnx:float32", "--beam", "1,2", "--rounds", "2"),
+            *("--threads", "1,2", "--import-repeats", "1"),
             *("--data", str(data), "--images", str(photos), "--split", "dev"),
         ],
         capture_output=True,

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from edgecap.box import sample_photos
+from edgecap_bench.benchmark import QUICK
 from edgecap_bench.exporter import _Exporter
 from edgecap_bench.planning import plan_benchmark
 from edgecap_runtime.bundle import read_manifest
@@ -39,11 +40,10 @@ def plan(run: Path, out: Path, targets: list[str], data: Path | None, split: str
         images=None,
         split=split,
         quality_images=None,
-        threads=1,
-        beam=1,
-        rounds=1,
+        threads=[1],
+        beams=[1],
+        effort=QUICK,
         bare=False,
-        import_repeats=0,
         seed=3,
         out=out,
     )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgecap_bench.benchmark import Benchmark
-from edgecap_bench.measure import Bench
+from edgecap_bench.benchmark import Benchmark, Effort
+from edgecap_bench.measure import Bench, Row, Timed
 from edgecap_bench.process import WorkerError, WorkerProcess, thread_settings
+from edgecap_bench.record import Record
 from edgecap_bench.targets import Plan
 from edgecap_bench.worker import peak_memory_mb
+from edgecap_runtime.errors import OptionError
 
 MakePlan = Callable[..., Plan]
 PHOTOS = [Path("one.jpg"), Path("two.jpg")]
@@ -24,7 +27,14 @@ def _silent(done: int, total: int) -> None:
 
 
 def _measure(plans: list[Plan], logs: Path, rounds: int = 3, timeout_s: float = 30) -> Bench:
-    bench = Bench(plans, PHOTOS, beams=[1, 3], threads=1, logs=logs, timeout_s=timeout_s)
+    bench = Bench(
+        [Row(plan) for plan in plans],
+        PHOTOS,
+        beams=[1, 3],
+        threads=1,
+        logs=logs,
+        timeout_s=timeout_s,
+    )
     with bench:
         bench.start(_silent)
         bench.measure(rounds, 0, _silent)
@@ -60,6 +70,82 @@ def test_a_floor_is_fed_the_words_of_its_target(
     requests = requests_of("floor")
     assert [item["ids"] for item in requests[:2]] == [None, None]  # shows its own words first
     assert all(item["ids"] == [4, 5] for item in requests[2:])
+
+
+@contextmanager
+def _all_stages(name: str) -> Iterator[Callable[[int, int], None]]:
+    yield _silent
+
+
+def _benchmark(
+    passes: Sequence[tuple[Plan, ...]], out: Path, rounds: int, **changes: Any
+) -> Benchmark:
+    return Benchmark(
+        captioner="pretended",
+        passes=tuple(passes),
+        run=None,
+        photos=tuple(PHOTOS),
+        images=(),
+        split=None,
+        threads=tuple(range(1, len(passes) + 1)),
+        beams=(1, 3),
+        effort=Effort(rounds, rounds, cold_starts=2, saturating=6, import_repeats=1),
+        seed=0,
+        out=out,
+        **changes,
+    )
+
+
+def test_each_number_of_threads_has_its_own_rows(fake_plan: MakePlan, tmp_path: Path) -> None:
+    passes = [
+        (fake_plan("target", threads=1), fake_plan("floor", floor_of="target", threads=1)),
+        (fake_plan("target", threads=2), fake_plan("on gpu")),
+    ]
+    report = _benchmark(passes, tmp_path, rounds=2).measure(_all_stages)
+    assert report["settings"]["threads"] == [1, 2]
+    rows = report["rows"]
+    assert [(row["target"], row["threads"]) for row in rows] == [
+        ("target", 1), ("floor", 1), ("target", 2), ("on gpu", None),
+    ]  # fmt: skip
+    for row in rows:
+        assert row["cold_start_ms"]["count"] == 2
+        assert row["cpu_ms"]["p50"] == 9
+        assert row["throughput"]["saturated_per_s"] == pytest.approx(6 / 0.5)
+        assert row["throughput"]["one_stream_per_s"] == pytest.approx(1e3 / 6.5)
+        assert row["words_by_steps"] == {"3": 3.0}
+        assert row["device"] in report["devices"]
+    assert rows[0]["ratios"]["over_bare"] is not None
+    assert rows[2]["ratios"]["over_bare"] is None  # its floor has other threads
+
+
+def test_only_the_same_benchmark_is_resumed(fake_plan: MakePlan, tmp_path: Path) -> None:
+    plans = (fake_plan("first"),)
+    with pytest.raises(OptionError, match="nothing to resume"):
+        replace(_benchmark([plans], tmp_path, 2), resume=True).measure(_all_stages)
+    benchmark = _benchmark([plans], tmp_path, 2)
+    Record(tmp_path / "measured.json", benchmark._fingerprint()).write([Row(plans[0])])
+    other = replace(_benchmark([plans], tmp_path, 3), resume=True)
+    with pytest.raises(OptionError, match=r"another rounds \(2, not 3\)"):
+        other.measure(_all_stages)
+
+
+def test_noisy_rows_take_more_rounds(tmp_path: Path, fake_plan: MakePlan) -> None:
+    bench = Bench([Row(fake_plan("even"))], PHOTOS, beams=[1], threads=1, logs=tmp_path)
+    jumpy = [5.0, 50.0, 7.0, 500.0, 9.0, 9.0]
+    with bench:
+        bench.start(_silent)
+        row = bench.rows[0]
+        row.timed = [
+            Timed(place, 0, 1, replace(row.said[0, 1], caption_ms=ms))
+            for place, ms in enumerate(jumpy)
+        ]
+        bench.measure(6, 0, _silent, most=8)
+        assert {item.round for item in row.timed} == set(range(8))
+        row.timed = [
+            Timed(place, 0, 1, replace(row.said[0, 1], caption_ms=6.5)) for place in range(6)
+        ]
+        bench.measure(6, 0, _silent, most=8)
+        assert {item.round for item in row.timed} == set(range(6))
 
 
 @pytest.mark.parametrize(
@@ -101,23 +187,19 @@ def test_an_interrupt_keeps_what_was_measured(fake_plan: MakePlan, tmp_path: Pat
 
         yield report
 
-    report = Benchmark(
-        captioner="pretended",
-        plans=(fake_plan("first"), fake_plan("second")),
-        run=None,
-        photos=tuple(PHOTOS),
-        images=(),
-        threads=1,
-        beams=(1, 3),
-        rounds=5,
-        import_repeats=1,
-        seed=0,
-        out=tmp_path,
-    ).measure(stages)
+    plans = (fake_plan("first"), fake_plan("second"))
+    report = _benchmark([plans], tmp_path, rounds=5).measure(stages)
     assert report["interrupted"]
     counts = sorted(len(row["samples"]["round"]) for row in report["rows"])
     assert counts == [4, 8]  # three turns of four captions
     assert report["rows"][0]["caption_ms"]["greedy"]["p50"] == 6.5
+    # ... and the rest is measured later.
+    resumed = replace(_benchmark([plans], tmp_path, rounds=5), resume=True)
+    report = resumed.measure(_all_stages)
+    assert not report["interrupted"]
+    for row in report["rows"]:
+        assert row["samples"]["round"] == [place for place in range(5) for _ in range(4)]
+    assert not (tmp_path / "measured.json").exists()
 
 
 def test_every_library_gets_the_same_threads() -> None:

@@ -21,7 +21,9 @@ def _row(plan: Plan, times: dict[int, list[float]], ids: list[int], peak_mb: flo
     for beam, values in times.items():
         for place, value in enumerate(values):
             # Parts that leave 10 % of the whole to nobody.
-            sample = Sample(value * 0.1, value * 0.3, value * 0.5, value, 4, ids, ["a", "dog"])
+            sample = Sample(
+                value * 0.1, value * 0.3, value * 0.5, value, value * 2, 4, ids, ["a", "dog"]
+            )
             row.timed.append(Timed(place, 0, beam, sample))
             row.said[0, beam] = sample
     return row
@@ -39,13 +41,13 @@ def rows() -> list[Row]:
 
 
 def test_ratios_memory_and_words(rows: list[Row]) -> None:
-    slow, quick, bare, broken = build_rows(rows, {"quick": {1: {"corpus_bleu": [1, 2, 3, 4]}}}, 0)
+    slow, quick, bare, broken = build_rows(rows, {"quick": {1: {"images": 9}}}, 0)
     assert quick["ratios"]["faster_than"] == {"slow": pytest.approx(100)}
     assert quick["ratios"]["over_bare"] == pytest.approx(10 / 9)  # over the sum of bare PARTS
     assert quick["ratios"]["beam_over_greedy"] == {"3": pytest.approx(1.3)}
     assert quick["peak_over_bare_mb"] == 7
     assert quick["per_word_ms"]["p50"] == pytest.approx(5 / 4)
-    assert quick["quality"] == {"greedy": {"corpus_bleu": [1, 2, 3, 4]}}
+    assert quick["quality"] == {"greedy": {"images": 9}}
     assert quick["same_words"] == {"as": "slow", "photos": 1, "same": 1}
     assert bare["same_words"]["same"] == 0
     assert bare["ratios"]["over_bare"] is None
@@ -65,13 +67,14 @@ def _report(rows: list[Row]) -> dict[str, object]:
         "captioner": "tiny",
         "interrupted": False,
         "settings": {
-            "threads": 2,
+            "threads": [2],
             "rounds": 3,
             "searches": ["greedy", "beam 3"],
             "calibration": {"photographs": "the samples", "images_at_most": 128, "seed": 0},
         },
         "machine": {"cpu": "some processor"},
-        "disturbance": {"load_before": [7.25, 1.0, 1.0]},
+        "devices": {"this machine": {"cpu": "some processor"}},
+        "disturbance": {"why": ["the machine was busy before (load 7.2)"]},
         "import_cost": {"tflite": {"error": "importing failed"}},
         "rows": build_rows(rows, {}, 0),
     }
@@ -121,11 +124,11 @@ def test_long_names_stay_readable_beside_their_figures(
     for label in labels:
         first, *others = folded(label, 19).split("\n")
         places = [place for place, line in enumerate(lines) if line.startswith(f" {first} ")]
-        assert len(places) == 3
+        assert len(places) >= 3
         for place in places:
             found = [line.split()[0] for line in lines[place + 1 : place + 1 + len(others)]]
             assert found == others
-        timed, weighed, _ = (lines[place].split() for place in places)
+        timed, weighed, *_ = (lines[place].split() for place in places)
         assert {"1234", "1346"} <= set(timed)
         assert ("prefix" if label == LONG else "step") in weighed
 

@@ -29,7 +29,7 @@ def test_percentile_of_nothing_is_refused(values: list[float], percent: float) -
 
 def test_summary() -> None:
     values = list(range(101))
-    assert summary(values) == {"p50": 50, "p90": 90, "p99": 99, "count": 101}
+    assert summary(values) == {"p50": 50, "p90": 90, "p99": 99, "max": 100, "count": 101}
 
 
 def test_interval_holds_the_median_and_narrows_with_rounds() -> None:

@@ -20,14 +20,17 @@ def report(whole_run: Path) -> dict[str, Any]:
 
 
 def test_every_target_is_measured(report: dict[str, Any]) -> None:
-    assert report["schema"] == "edgecap-bench/1"
-    assert [row["target"] for row in report["rows"]] == LABELS
+    assert report["schema"] == "edgecap-bench/2"
+    assert [(row["target"], row["threads"]) for row in report["rows"]] == [
+        (label, threads) for threads in (1, 2) for label in LABELS
+    ]
     for row in report["rows"]:
         assert row["error"] is None
         assert row["load_ms"] > 0
         for part in ("prepare_ms", "encode_ms", "words_ms", "per_word_ms"):
             assert 0 < row[part]["p50"] <= row[part]["p90"] <= row[part]["p99"]
-            assert row[part]["count"] == 3 * 2  # photographs x rounds
+            # Photographs x rounds; noisy ones take more.
+            assert row[part]["count"] in (3 * 2, 3 * 3, 3 * 4)
         searches = ["greedy"] if row["floor_of"] else ["greedy", "beam 2"]
         assert list(row["caption_ms"]) == searches
         assert row["photos"] == 3
@@ -47,7 +50,7 @@ def test_all_say_the_same_words(report: dict[str, Any]) -> None:
 
 
 def test_ratios_and_memory(report: dict[str, Any]) -> None:
-    keras, tflite, _, onnx, _ = report["rows"]
+    keras, tflite, _, onnx, _ = report["rows"][:5]
     for row in (tflite, onnx):
         # How large they are is the machine's affair at that moment; test_report checks the sums.
         assert row["ratios"]["over_bare"] > 0
@@ -63,8 +66,15 @@ def test_scores(report: dict[str, Any]) -> None:
             assert row["quality"] == {}
         else:
             assert set(row["quality"]) == {"greedy", "beam 2"}
-            assert row["quality"]["greedy"]["images"] == 2
-            assert len(row["quality"]["greedy"]["corpus_bleu"]) == 4
+            scores = row["quality"]["greedy"]
+            assert scores["images"] == 2
+            assert scores["token_exact"] == 1
+            assert scores["bleu1"]["low"] <= scores["bleu1"]["value"] <= scores["bleu1"]["high"]
+            if row["target"] == "keras":
+                assert scores["against"] is None
+            else:
+                assert scores["against"]["target"] == "keras"
+                assert scores["against"]["bleu4"]["difference"] == 0
 
 
 def test_what_is_needed_to_repeat_it(report: dict[str, Any], whole_run: Path) -> None:

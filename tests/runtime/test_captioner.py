@@ -193,14 +193,19 @@ def test_a_stream_does_not_hold_the_captioner(captioner_file: Path) -> None:
     assert tuple(words) == expected
 
 
-def test_batch_equals_one_by_one(captioner_file: Path) -> None:
-    captioner = Captioner.load(captioner_file, threads=1)
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_batch_equals_one_by_one(captioner_file: Path, threads: int) -> None:
+    captioner = Captioner.load(captioner_file, threads=threads)
     photos = pictures(5)
     batch = captioner.caption_batch(iter(photos), beam=2)
     assert [item.ids for item in batch] == [captioner.caption(p, beam=2).ids for p in photos]
     assert captioner.caption_batch([]) == []
     with pytest.raises(ImageError, match="Unable to find"):
         captioner.caption_batch([photos[0], "none.jpg", photos[1]])
+    assert len(captioner.caption_batch(photos[:2], beam=1)) == 2
+    captioner.close()
+    with pytest.raises(EdgecapError, match="closed"):
+        captioner.caption_batch(photos)
 
 
 def test_threads_share_one_captioner(captioner_file: Path) -> None:

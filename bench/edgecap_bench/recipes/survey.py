@@ -15,11 +15,12 @@ from typing import Any
 from edgecap.box import sample_photos
 from edgecap.files import make_folder
 from edgecap_bench.exporting import EXPORT_ENVIRONMENT
-from edgecap_bench.measure import Bench, silent, within
+from edgecap_bench.measure import Bench, Row, silent, within
 from edgecap_bench.process import WorkerError, WorkerProcess
 from edgecap_bench.report import build_rows
 from edgecap_bench.targets.runtime_file import plan_file
 from edgecap_runtime.atomic import replacing
+from edgecap_runtime.errors import EdgecapError
 
 __all__ = ["FLOAT", "FORMATS", "RecipeSurvey"]
 
@@ -108,14 +109,7 @@ class RecipeSurvey:
         if missing:
             worker = WorkerProcess(_COMMAND, EXPORT_ENVIRONMENT, home / "worker.log", _TIMEOUT_S)
             try:
-                about = worker.ask(
-                    "start",
-                    run=str(run),
-                    data=str(self.data),
-                    split=self.split,
-                    images=self.images,
-                    calibrated_on=self.calibrated_on,
-                )
+                about = self._start(worker, run)
                 for done, (suffix, recipe) in enumerate(missing, start=1):
                     progress(done)
                     row = {"captioner": run.name, **about, "format": suffix, "recipe": recipe}
@@ -137,6 +131,19 @@ class RecipeSurvey:
             # All together, so that they can be compared.
             self._time([known[pair] for pair in pairs if "bytes" in known[pair]], home)
             _write(self.record, rows)
+
+    def _start(self, worker: WorkerProcess, run: Path) -> dict[str, Any]:
+        try:
+            return worker.ask(
+                "start",
+                run=str(run),
+                data=str(self.data),
+                split=self.split,
+                images=self.images,
+                calibrated_on=self.calibrated_on,
+            )
+        except WorkerError as problem:  # the first to be asked, so what was given is at fault
+            raise EdgecapError(str(problem)) from None
 
     def _untimed(self, row: Mapping[str, Any]) -> bool:
         return (
@@ -160,7 +167,9 @@ class RecipeSurvey:
                 for row in rows
             ]
             photos = sample_photos()[:_TIMED_PHOTOS]
-            with Bench(plans, photos, beams=[1], threads=threads, logs=home) as bench:
+            with Bench(
+                [Row(plan) for plan in plans], photos, beams=[1], threads=threads, logs=home
+            ) as bench:
                 bench.start(silent)
                 bench.measure(_ROUNDS, 0, silent)
             timed = build_rows(bench.rows, {}, 0)

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgecap.box import captioners, sample_photos
 from edgecap_bench.exporting import EXPORT_ENVIRONMENT
-from edgecap_bench.measure import Bench, silent, within
+from edgecap_bench.measure import Bench, Row, silent, within
 from edgecap_bench.process import WorkerError, WorkerProcess
 from edgecap_bench.report import build_rows
 from edgecap_bench.systems.combinations import System, find_weights
@@ -198,7 +198,8 @@ class Survey:
             for outcome, recipe in made
         ]
         photos = sample_photos()[:_TIMED_PHOTOS]
-        with Bench(plans, photos, beams=[1], threads=self.threads, logs=home) as bench:
+        started = [Row(plan) for plan in plans]
+        with Bench(started, photos, beams=[1], threads=self.threads, logs=home) as bench:
             bench.start(silent)
             bench.measure(1 if self.quick else _ROUNDS, 0, silent)
         rows = build_rows(bench.rows, {}, 0)

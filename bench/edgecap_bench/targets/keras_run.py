@@ -52,6 +52,7 @@ def plan_run(setting: Setting, label: str, target: str) -> Plan:
         label=label,
         files=tuple(sorted(setting.run.glob("*.weights.h5"))),
         baseline=True,
+        threads=setting.threads,
         start={
             "target": target,
             "arguments": {"run": str(setting.run), "threads": setting.threads},

@@ -32,7 +32,10 @@ class KerasStep(KerasRun):
         """Load the run and trace its functions."""
         super().load()
         self.kind = self.source.decoder.kind
-        self._backend = _backend_of(self.source)
+        self._backend = self._make_backend(self.source)
+
+    def _make_backend(self, source: CaptionerSource) -> Backend:
+        return _backend_of(source)
 
     def caption(self, photo: str, beam: int) -> Sample:
         """Caption a photograph's file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,16 @@ from typing import Any
 
 from edgecap_runtime.errors import OptionError
 
-__all__ = ["KINDS", "Kind", "Plan", "Setting", "no_variants", "plan_targets", "register"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Plan",
+    "Setting",
+    "no_variants",
+    "plan_targets",
+    "register",
+    "visible_gpus",
+]
 
 WORKER = (sys.executable, "-P", "-m", "edgecap_bench.worker")
 """The command that starts `edgecap_bench.worker`."""
@@ -42,6 +52,10 @@ class Plan:
     """Program and arguments of its worker process."""
     start: Mapping[str, Any] = field(default_factory=dict)
     """The start request: `target` ("module:Class") and its `arguments`."""
+    threads: int | None = None
+    """Threads of every library; None where that says nothing, as on a GPU."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its process, over those that give every library its threads."""
     recipe: str | None = None
     """Recipe by which the file is exported before the start; None if it is there already."""
     beams: bool = True
@@ -72,6 +86,8 @@ class Kind:
     """From the setting and the variant ("" where there is none) to the row."""
     usual: tuple[str, ...] | None = None
     """The variants that are taken where a user names none; None for all."""
+    by_default: bool = True
+    """Whether any are."""
 
 
 KINDS: dict[str, Kind] = {}
@@ -88,6 +104,12 @@ def no_variants() -> tuple[str, ...]:
     return ()
 
 
+def visible_gpus() -> dict[str, str]:
+    """Give the variables that let a process see the first GPU, or those that the user allows."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return {"CUDA_VISIBLE_DEVICES": "0" if allowed in ("", "-1") else allowed}
+
+
 def legal_targets() -> tuple[str, ...]:
     """Give all names of targets of a run, in the order of a table."""
     return tuple(
@@ -102,6 +124,7 @@ def usual_targets() -> tuple[str, ...]:
     return tuple(
         f"{kind.name}:{variant}" if variant else kind.name
         for kind in KINDS.values()
+        if kind.by_default
         for variant in kind.usual or kind.variants() or ("",)
     )
 

@@ -6,7 +6,7 @@ encoder and step share one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from ..kinds import KINDS
 from . import require_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ..decoding import State
@@ -29,6 +31,9 @@ _ERRORS_ONLY = 3
 class OnnxBackend:
     """A captioner in one ONNX Runtime session; see `Backend`."""
 
+    providers: ClassVar[Sequence[str]] = ("CPUExecutionProvider",)
+    """What ONNX Runtime may compute on, the first choice first."""
+
     def __init__(self, path: str, manifest: Manifest, threads: int) -> None:
         runtime = _onnxruntime()
         self._path = path
@@ -38,9 +43,7 @@ class OnnxBackend:
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         try:
-            self._session = runtime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
+            self._session = runtime.InferenceSession(path, options, providers=list(self.providers))
         except Exception as error:  # ONNX Runtime's errors share no public base class
             raise BundleError(
                 f"{path} does not load in ONNX Runtime ({first_line(error)}); export the "
