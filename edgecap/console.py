@@ -153,23 +153,71 @@ def print_table(
     Console(highlight=False).print(table)
 
 
-def print_scores(title: str, scores: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write what `edgecap.evaluation.score_captions` says of each search."""
-    columns = (
-        "search",
-        *(f"BLEU-{order}" for order in (1, 2, 3, 4)),
-        "sentence-mean BLEU-1",
-        "different",
-        "images",
-    )
+def print_scores(
+    title: str, scores: Mapping[str, Mapping[str, Any]], faults: Mapping[str, Any] | None = None
+) -> None:
+    """Write what `edgecap.evaluation.score_captions` says of each search, metrics downwards.
+
+    faults: what `caption_faults` says of each search, if it was asked.
+    """
+    from edgecap.metrics import METRICS  # imports nltk, which `edgecap --help` can do without
+
     rows = [
-        (
-            search,
-            *(f"{value:.1f}" for value in figures["corpus_bleu"]),
-            f"{figures['sentence_mean_bleu1']:.4f}",
-            str(figures["different_captions"]),
-            str(figures["images"]),
-        )
-        for search, figures in scores.items()
+        (label, *(_with_interval(figures, metric, place) for figures in scores.values()))
+        for metric in METRICS
+        for place, label in enumerate(metric.labels)
     ]
-    print_table(f"{title} (BLEU-1 to 4 are corpus BLEU)", columns, rows)
+    counts = {"words a caption": "mean_words", "different captions": "different_captions"}
+    rows += [
+        (label, *(f"{figures[key]:g}" for figures in scores.values()))
+        for label, key in counts.items()
+    ]
+    if faults:
+        rows += [
+            (label, *(_percent(found[key]) for found in faults.values()))
+            for label, key in _FAULTS.items()
+        ]
+    rows.append(("photographs", *(str(figures["images"]) for figures in scores.values())))
+    note = (
+        "95 % intervals; BLEU-1 to 4 are corpus BLEU; CIDEr-D's document frequencies are those of "
+        "these photographs' references"
+    )
+    print_table(f"{title} ({note})", ("", *scores), rows, tight=True)
+
+
+def print_difference(title: str, difference: Mapping[str, Any]) -> None:
+    """Write what `edgecap.evaluation.compare_captions` says."""
+    from edgecap.metrics import METRICS
+
+    rows = []
+    for metric in METRICS:
+        for place, label in enumerate(metric.labels):
+            found = _figure(difference, metric, place)
+            ends = (f"{found[key]:+.{metric.digits}f}" for key in ("difference", "low", "high"))
+            rows.append((label, *ends, f"{found['p']:.4f}"))
+    print_table(title, ("", "difference", "from", "to (95 %)", "p"), rows)
+
+
+_FAULTS = {
+    "end in article, preposition": "end_open",
+    "double a word": "double_a_word",
+    "run into the length limit": "at_the_limit",
+    "hold the unknown word": "unknown_word",
+}
+
+
+def _figure(figures: Mapping[str, Any], metric: Any, place: int) -> Any:
+    """Take what stands for one of a metric's labels."""
+    found = figures[metric.key]
+    return found[place] if len(metric.labels) > 1 else found
+
+
+def _with_interval(figures: Mapping[str, Any], metric: Any, place: int) -> str:
+    low, high = _figure(figures["intervals"], metric, place)
+    digits = metric.digits
+    # No space between the ends: a cell is not broken there.
+    return f"{_figure(figures, metric, place):.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"

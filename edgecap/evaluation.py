@@ -3,22 +3,89 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgecap.metrics import corpus_bleu, sentence_mean_bleu1
+from edgecap.data.coco_words import coco_words
+from edgecap.metrics import METRICS, CaptionScorer
+from edgecap.metrics.captions import check_candidates, check_references
+from edgecap.metrics.faults import caption_faults
+from edgecap.metrics.resampling import INTERVAL, SAMPLES
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.options import search_name
+
+__all__ = [
+    "Evaluation",
+    "caption_faults",
+    "caption_photos",
+    "compare_captions",
+    "fault_limits",
+    "score_captions",
+    "searches",
+    "write_captions",
+]
 
 Progress = Any
 """Called with (done, total)."""
 
 
+class Evaluation:
+    """Scores captions of images whose references are read once."""
+
+    def __init__(self, references: Sequence[Sequence[Sequence[str]]]) -> None:
+        """Read the references.
+
+        references: for each image, its captions as words.
+
+        Raises:
+            EdgecapError: an image has none, or one is a string.
+        """
+        check_references(references)
+        self._scorer = CaptionScorer([coco_words(of_image) for of_image in references])
+
+    def scores(self, candidates: Sequence[Sequence[str]]) -> dict[str, Any]:
+        """Score a caption for each image; see `score_captions`."""
+        scores = self._scorer.score(_coco_words(candidates))
+        return {
+            **_report(scores, lambda score, digits: round(score.value, digits)),
+            "mean_words": round(sum(map(len, candidates)) / len(candidates), 3),
+            "different_captions": len({tuple(words) for words in candidates}),
+            "images": len(candidates),
+            "intervals": _report(
+                scores,
+                lambda score, digits: [round(score.low, digits), round(score.high, digits)],
+            ),
+            "resampling": {
+                "interval": INTERVAL,
+                "bootstrap_samples": SAMPLES,
+                "over": "images",
+                "ends": "percentiles",
+                "seed": 0,
+            },
+            "document_frequencies": f"references of the {len(candidates)} images scored",
+            "tokenisation": "COCO caption evaluation",
+        }
+
+    def difference(
+        self, candidates: Sequence[Sequence[str]], baseline: Sequence[Sequence[str]]
+    ) -> dict[str, Any]:
+        """Compare two captions for each image; see `compare_captions`."""
+        return _report(
+            self._scorer.compare(_coco_words(candidates), _coco_words(baseline)),
+            lambda found, digits: {
+                "difference": round(found.value, digits),
+                "low": round(found.low, digits),
+                "high": round(found.high, digits),
+                "p": round(found.p, 4),
+            },
+        )
+
+
 def score_captions(
     candidates: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]
 ) -> dict[str, Any]:
-    """Score captions.
+    """Score captions by all metrics, after the COCO evaluation's tokenisation of both sides.
 
     Args:
         candidates: a caption for each image, as words.
@@ -26,16 +93,87 @@ def score_captions(
 
     Returns:
         "corpus_bleu": BLEU-1 to 4 over the whole set, 0 to 100, as papers report;
+        "rouge_l": mean ROUGE-L, 0 to 100;
+        "meteor_exact_stem": METEOR by exact and stem matches alone, 0 to 100, no METEOR of papers;
+        "cider_d": mean CIDEr-D, 0 to 10, where papers print .62 or 62 for .62;
         "sentence_mean_bleu1": mean of each caption's own BLEU-1, 0 to 1, as notebooks report;
-        "mean_words", "different_captions" and "images".
+        "intervals": the lower and upper end of the 95 % interval of each of these, made as
+        "resampling" says: images are drawn with replacement, and all metrics are scored on the
+        same draws;
+        "document_frequencies": the set that CIDEr-D's come from; drawing images leaves them as
+        they are;
+        "tokenisation"; "mean_words", "different_captions" and "images".
+
+    Raises:
+        EdgecapError: there is no caption, the numbers of captions and images differ, an image has
+            no reference, or a caption is a string.
     """
+    return Evaluation(references).scores(candidates)
+
+
+def compare_captions(
+    candidates: Sequence[Sequence[str]],
+    baseline: Sequence[Sequence[str]],
+    references: Sequence[Sequence[Sequence[str]]],
+) -> dict[str, Any]:
+    """Say how much better one system's captions are than another's, and if it may be chance.
+
+    Args:
+        candidates: a caption for each image, as words.
+        baseline: another system's.
+        references: for each image, its captions.
+
+    Returns:
+        For each metric of `score_captions`, in its scale (for "corpus_bleu" a list of four):
+        "difference", candidates minus baseline; "low" and "high", its 95 % interval by paired
+        bootstrap; "p", two-sided, by approximate randomisation of 10 000 trials.
+
+    Raises:
+        EdgecapError: as for `score_captions`.
+    """
+    return Evaluation(references).difference(candidates, baseline)
+
+
+def fault_limits(captioner: str | Path) -> dict[str, Any]:
+    """Give what `caption_faults` wants to know of a run or a file: `max_words` and `unknown`.
+
+    captioner: a run, a name from the box, or an exported file.
+    """
+    if Path(captioner).is_file():
+        from edgecap_runtime.bundle import read_manifest
+
+        manifest = read_manifest(captioner)
+        defaults, vocabulary = manifest.defaults, manifest.vocabulary
+    else:
+        from edgecap.box import find_run
+        from edgecap.captioner import read_design
+
+        design = read_design(find_run(captioner))
+        defaults, vocabulary = design.defaults, design.vocabulary
+    unknown = vocabulary.unknown_id
     return {
-        "corpus_bleu": [round(value, 3) for value in corpus_bleu(candidates, references)],
-        "sentence_mean_bleu1": round(sentence_mean_bleu1(candidates, references) / 100, 5),
-        "mean_words": round(sum(map(len, candidates)) / len(candidates), 3),
-        "different_captions": len({tuple(words) for words in candidates}),
-        "images": len(candidates),
+        "max_words": defaults.max_words,
+        "unknown": None if unknown is None else vocabulary.words[unknown],
     }
+
+
+def _coco_words(candidates: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    check_candidates(candidates, len(candidates))  # a string would be joined letter by letter
+    return coco_words(candidates)
+
+
+def _report(
+    scores: Mapping[str, Sequence[Any]], figures: Callable[[Any, int], Any]
+) -> dict[str, Any]:
+    """Give figures of each score by the metric's key, a list where it has several.
+
+    figures: called with a score and the decimal places that its metric has in reports.
+    """
+    report: dict[str, Any] = {}
+    for metric in METRICS:
+        found = [figures(score, metric.decimals) for score in scores[metric.key]]
+        report[metric.key] = found if len(found) > 1 else found[0]
+    return report
 
 
 def searches(beam: int | None) -> tuple[int | None, ...]:

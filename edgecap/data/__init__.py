@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgecap.data.coco_words import coco_tokenise, coco_words
 from edgecap.data.layouts import Reader, readers, register_reader
 from edgecap.data.loading import load_dataset
 from edgecap.data.model import Dataset, Photo, Problem
@@ -13,6 +14,8 @@ __all__ = [
     "Problem",
     "Reader",
     "clean_tokens",
+    "coco_tokenise",
+    "coco_words",
     "load_dataset",
     "readers",
     "register_reader",

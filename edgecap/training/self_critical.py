@@ -18,9 +18,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgecap.cider import DocumentFrequencies
 from edgecap.inference import KerasCaptions
-from edgecap.metrics import UnigramJudge
+from edgecap.metrics import DocumentFrequencies, UnigramJudge
 from edgecap.training.batches import BATCHES, Words
 from edgecap.training.options import TrainingOptions
 from edgecap_runtime.vocabulary import Vocabulary

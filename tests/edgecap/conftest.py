@@ -2,11 +2,46 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+COCO_SCORES = (
+    Path(__file__).resolve().parents[3]
+    / "shared/data/caption_metrics/fakecap_val2014_subset126_reference_scores.json"
+)
+
+
+@dataclass(frozen=True)
+class CocoOracle:
+    """Captions that the COCO caption evaluation has scored."""
+
+    candidates: list[list[str]]
+    """A caption for each image, as words."""
+    references: list[list[list[str]]]
+    """Each image's references."""
+    scores: dict[str, Any]
+    """Its scores, 0 to 1 but for CIDEr-D: "Bleu" (four), "Rouge", "Cider", "Meteor"."""
+
+
+@pytest.fixture(scope="session")
+def coco_oracle() -> CocoOracle:
+    """Read the captions and their scores, or skip."""
+    if not COCO_SCORES.is_file():
+        pytest.skip("../shared/data/caption_metrics is not there")
+    known = json.loads(COCO_SCORES.read_text("utf-8"))
+    images = sorted(known["gts"])
+    return CocoOracle(
+        candidates=[known["res"][image][0].split() for image in images],
+        references=[[caption.split() for caption in known["gts"][image]] for image in images],
+        scores=known["scores"],
+    )
+
 
 COLOURS = {
     "red": (220, 30, 30),

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgecap.cider import DocumentFrequencies, cider_d
-
-REFERENCE = (
-    Path(__file__).parents[3]
-    / "shared/data/caption_metrics/fakecap_val2014_subset126_reference_scores.json"
-)
+from edgecap.metrics import DocumentFrequencies, cider_d
+from edgecap_runtime.errors import EdgecapError
 
 
 def test_equal_captions_score_ten_and_strangers_nothing() -> None:
@@ -43,10 +38,22 @@ def test_a_word_of_every_image_tells_nothing() -> None:
     assert cider_d([["a"], ["a"]], references) == 0
 
 
-@pytest.mark.skipif(not REFERENCE.is_file(), reason="needs the reference scores in ../shared")
-def test_agrees_with_the_coco_caption_evaluation() -> None:
-    known = json.loads(REFERENCE.read_text())
-    images = list(known["gts"])
-    said = [known["res"][image][0].split() for image in images]
-    references = [[caption.split() for caption in known["gts"][image]] for image in images]
-    assert cider_d(said, references) == pytest.approx(known["scores"]["Cider"], abs=1e-6)
+@pytest.mark.shared
+def test_agrees_with_the_coco_caption_evaluation(coco_oracle: Any) -> None:
+    score = cider_d(coco_oracle.candidates, coco_oracle.references)
+    assert score == pytest.approx(coco_oracle.scores["Cider"], abs=1e-6)
+
+
+def test_document_frequencies_may_come_from_elsewhere() -> None:
+    # "a" is in both images here, and in one of four there: it weighs log 2/2 = 0, or log 4.
+    references = [[["a", "x"]], [["a", "y"]]]
+    elsewhere = DocumentFrequencies([[["a"]], [["b"]], [["c"]], [["d"]]])
+    assert cider_d([["a"], ["a"]], references) == 0
+    # One of two unigrams of equal weight, three orders without a match, one word apart.
+    expected = 10 * (1 / math.sqrt(2)) / 4 * math.exp(-1 / 72)
+    assert cider_d([["a"], ["a"]], references, elsewhere) == pytest.approx(expected)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(EdgecapError, match=r"number of captions \(1\) .* \(2\)"):
+        cider_d([["a"]], [[["a"]], [["b"]]])

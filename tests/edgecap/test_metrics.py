@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import json
 import math
 import random
 import warnings
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +11,6 @@ from nltk.translate import bleu_score
 
 from edgecap.metrics import corpus_bleu, paired_bootstrap_bleu4, sentence_mean_bleu1
 from edgecap_runtime.errors import EdgecapError, OptionError
-
-COCO_SCORES = (
-    Path(__file__).resolve().parents[3]
-    / "shared/data/caption_metrics/fakecap_val2014_subset126_reference_scores.json"
-)
 
 Caption = list[str]
 
@@ -103,14 +97,10 @@ def test_zero_is_zero_and_silent() -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not COCO_SCORES.is_file(), reason="../shared/data/caption_metrics is not there")
-def test_corpus_bleu_equals_the_coco_evaluation() -> None:
-    content = json.loads(COCO_SCORES.read_text(encoding="utf-8"))
-    images = sorted(content["gts"])
-    candidates = [content["res"][image][0].split() for image in images]
-    references = [words(*content["gts"][image]) for image in images]
-    expected = [100 * score for score in content["scores"]["Bleu"]]
-    assert corpus_bleu(candidates, references) == pytest.approx(expected, abs=0.01)
+def test_corpus_bleu_equals_the_coco_evaluation(coco_oracle: Any) -> None:
+    expected = [100 * score for score in coco_oracle.scores["Bleu"]]
+    found = corpus_bleu(coco_oracle.candidates, coco_oracle.references)
+    assert found == pytest.approx(expected, abs=0.01)
 
 
 def test_bootstrap_of_a_system_against_itself_is_zero() -> None:

@@ -4,10 +4,14 @@ Vedantam, Zitnick, Parikh: "CIDEr: Consensus-based Image Description Evaluation"
 (arXiv:1411.5726), section 6: n-grams of one to four words weighed by tf-idf, clipped cosine
 similarity, a Gaussian penalty on the difference of lengths. Words are not stemmed, as in the COCO
 caption evaluation.
+
+The scale is that evaluation's, 0 to 10, where a good captioner has .6 to 1.2; papers print 1 as
+"100" or as "1.0".
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +19,9 @@ from dataclasses import dataclass
 
 from nltk.util import ngrams
 
-Tokens = Sequence[str]
+from edgecap.metrics.captions import Tokens
+from edgecap.metrics.metric import Metric, corpus_scores
+
 Ngram = tuple[str, ...]
 
 _ORDERS = 4
@@ -77,7 +83,7 @@ class ConsensusJudge:
         self._references = [frequencies.weighed(reference) for reference in references]
 
     def score(self, caption: Tokens) -> float:
-        """Give the caption's CIDEr-D, 0 to 10 (papers print it times ten, and call 1 "100")."""
+        """Give the caption's CIDEr-D, 0 to 10."""
         said = self._frequencies.weighed(caption)
         total = sum(_similarity(said, reference) for reference in self._references)
         return 10 * total / len(self._references)
@@ -88,20 +94,45 @@ def cider_d(
     references: Sequence[Sequence[Tokens]],
     frequencies: DocumentFrequencies | None = None,
 ) -> float:
-    """Give the mean CIDEr-D of captions.
+    """Give the mean CIDEr-D of captions, 0 to 10.
 
     Args:
         candidates: one caption for each image.
         references: for each image, its references.
         frequencies: where document frequencies come from; by default from `references`, as in the
             COCO caption evaluation.
+
+    Raises:
+        EdgecapError: as for `corpus_bleu`.
     """
-    frequencies = frequencies or DocumentFrequencies(references)
-    scores = [
-        frequencies.judge(of_image).score(candidate)
-        for candidate, of_image in zip(candidates, references, strict=True)
-    ]
-    return sum(scores) / len(scores)
+    made = functools.partial(CiderD, frequencies=frequencies)
+    return float(corpus_scores(made, candidates, references)[0])
+
+
+class CiderD(Metric):
+    """Mean CIDEr-D, 0 to 10. Document frequencies stay those of all images when some are drawn."""
+
+    key = "cider_d"
+    labels = ("CIDEr-D",)
+    digits = 3
+    decimals = 5
+
+    def __init__(
+        self,
+        references: Sequence[Sequence[Tokens]],
+        frequencies: DocumentFrequencies | None = None,
+    ) -> None:
+        """Weigh the references.
+
+        references: for each image, its references.
+        frequencies: where document frequencies come from; by default from `references`.
+        """
+        frequencies = frequencies or DocumentFrequencies(references)
+        self._judges = [frequencies.judge(of_image) for of_image in references]
+
+    def row(self, image: int, candidate: Tokens) -> tuple[float, float]:
+        """Give the caption's CIDEr-D, and 1."""
+        return self._judges[image].score(candidate), 1.0
 
 
 def _similarity(said: _Weighed, reference: _Weighed) -> float:
