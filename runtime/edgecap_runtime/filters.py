@@ -30,6 +30,7 @@ class NeverSaid:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         forbidden = {*vocabulary.never_said, vocabulary.start_id} - {vocabulary.end_id}
+        self.ids = frozenset(forbidden)
         self._ids = np.array(sorted(forbidden), dtype=np.intp)
 
     def apply(self, logits: NDArray[np.float32], prefixes: Sequence[tuple[int, ...]]) -> None:

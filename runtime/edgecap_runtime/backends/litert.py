@@ -120,7 +120,9 @@ class LiteRTBackend:
             interpreter.set_tensor(place, state[name])
         interpreter.invoke()
         following = {name: interpreter.get_tensor(place) for name, place in self._next_places}
-        return interpreter.get_tensor(self._logits_place), {**state, **following}
+        if len(following) < len(state):
+            following = {**state, **following}
+        return interpreter.get_tensor(self._logits_place), following
 
     def _is_first_subgraph(self, inputs: _Details, outputs: _Details) -> bool:
         """Tell whether plain calls of the interpreter reach the step, by public calls alone."""
