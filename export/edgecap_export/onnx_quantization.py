@@ -34,6 +34,7 @@ _LACKS: Mapping[tuple[str, str], str] = {
         "ONNX Runtime multiplies so four to ten times slower than in float"
     ),
     ("encoder", "static-int4"): "ONNX Runtime has no convolution with int4 weights",
+    ("encoder", "static-int4-lines"): "ONNX Runtime has no convolution with int4 weights",
     ("encoder", "static-int16x8"): "ONNX Runtime's CPU has no convolution of int16 activations",
     ("step", "static-int8"): "edgecap writes a step in calibrated ranges for LiteRT alone",
     ("step", "dynamic-int8-tensor"): "it is for old LiteRT interpreters, which read no .onnx",

@@ -192,6 +192,13 @@ for _recipe in (
         **_INT4_DECODER,
     ),
     Recipe(
+        "smallest",
+        "weight-int4 with the encoder's convolutions of a row or a column in int4 too: slow",
+        _COARSE,
+        encoder="static-int4-lines",
+        **_INT4_DECODER,
+    ),
+    Recipe(
         "compat",
         "static-int8 as tflite-runtime 2.14 and old Android libraries run it",
         _INT8_ENCODER,

@@ -57,6 +57,11 @@ class Layer:
         """Whether it is a convolution of one pixel."""
         return self.op == "CONV_2D" and self.kernel == (1, 1)
 
+    @property
+    def linear(self) -> bool:
+        """Whether it is a convolution of a row or a column of pixels, or of one."""
+        return self.op == "CONV_2D" and min(self.kernel) == 1
+
     def matrix(self, weights: NDArray[Any]) -> NDArray[np.float64]:
         """Bring its weights, as they are stored, into the form [outputs, inputs].
 

@@ -72,17 +72,30 @@ def _dynamic(bits: int, granularity: Any) -> Callable[[RecipeManager, _Operator]
     return configure
 
 
-def _static(activations: int, pointwise: int = 8) -> Callable[[RecipeManager, _Operator], None]:
+def _never(layer: Layer) -> bool:
+    return False
+
+
+_IN_4_BITS: Mapping[str, Callable[[Layer], bool]] = {
+    "static-int4": lambda layer: layer.pointwise,
+    "static-int4-lines": lambda layer: layer.linear,
+}
+"""By treatment: which of the encoder's layers have weights of 4 bits."""
+
+
+def _static(
+    activations: int, in_4_bits: Callable[[Layer], bool] = _never
+) -> Callable[[RecipeManager, _Operator], None]:
     def configure(manager: RecipeManager, operator: _Operator) -> None:
         if operator.name is None:
             return
-        narrow = operator.layer is not None and operator.layer.pointwise
+        narrow = operator.layer is not None and in_4_bits(operator.layer)
         try:
             manager.add_static_config(
                 operator.regex,
                 operator.name,
                 activation_num_bits=activations,
-                weight_num_bits=pointwise if narrow else 8,
+                weight_num_bits=4 if narrow else 8,
                 weight_granularity=_CHANNELS,
             )
         except ValueError:
@@ -112,10 +125,10 @@ _CONFIGURE: Mapping[str, Callable[[RecipeManager, _Operator], None]] = {
     "dynamic-int8-tensor": _dynamic(8, _TENSOR),
     "dynamic-int4": _dynamic(4, _CHANNELS),
     "static-int8": _static(8),
-    "static-int4": _static(8, pointwise=4),
+    **{name: _static(8, in_4_bits) for name, in_4_bits in _IN_4_BITS.items()},
     "static-int16x8": _static(16),
 }
-STATIC = ("static-int8", "static-int4", "static-int16x8")
+STATIC = ("static-int8", *_IN_4_BITS, "static-int16x8")
 """Treatments with calibrated ranges."""
 
 # The embedding is quantized in the traced graph.
@@ -206,7 +219,8 @@ def _observe(
 
     static = any(treatment in by_treatment for treatment in STATIC)
     narrow = layers("dynamic-int4")
-    narrow += [layer for layer in layers("static-int4") if layer.pointwise]
+    for treatment, in_4_bits in _IN_4_BITS.items():
+        narrow += [layer for layer in layers(treatment) if in_4_bits(layer)]
     means = layers(*STATIC) if recipe.bias_correction else []
     if not (static or narrow or means):
         return Observation({}, {})

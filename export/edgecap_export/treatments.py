@@ -108,6 +108,16 @@ TREATMENTS: Mapping[str, Treatment] = {
         calibrated=True,
         bits=4,
     ),
+    # LiteRT has fast kernels for neither; for these it takes twice the time of those.
+    "static-int4-lines": _treatment(
+        "as static-int4, and int4 weights too in convolutions of a row or a column",
+        _ENCODER,
+        "int4",
+        also="int8",
+        nearest="static-int4",
+        calibrated=True,
+        bits=4,
+    ),
     "static-int16x8": _treatment(
         "int8 weights; int16 activations in calibrated ranges",
         _ENCODER,

@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 from edgecap_bench.command import main
+from edgecap_bench.targets import gpu
 from edgecap_bench.targets.keras_step import KerasStep
 from edgecap_bench.targets.notebook import CompiledNotebook, Notebook
+from edgecap_runtime.errors import EdgecapError
+
+from .conftest import write_run
+from .test_decoders import SMALL
 
 
 def test_notebook_compiled_and_step_say_the_same(run: Path, photos: Path) -> None:
@@ -28,6 +33,38 @@ def test_notebook_compiled_and_step_say_the_same(run: Path, photos: Path) -> Non
             assert 1 <= sample.steps <= 7
     assert said[0] == said[1] == said[2]
     assert len(set(said[0])) > 1
+
+
+def test_a_machine_without_a_gpu_says_so(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in gpu._SEES:
+        monkeypatch.setitem(gpu._SEES, name, lambda: False)
+    monkeypatch.setitem(gpu._SEES, "jax", broken_driver)
+    with pytest.raises(EdgecapError, match="no GPU that torch, JAX or TensorFlow sees"):
+        gpu.KerasGpu(str(run), 1).bring_in()
+
+
+def broken_driver() -> bool:
+    raise RuntimeError("CUDA driver version is insufficient")
+
+
+@pytest.mark.parametrize("decoder", ["lstm", "merge-bilstm"])
+def test_what_a_gpu_runs_says_the_same(
+    decoder: str, run: Path, photos: Path, tmp_path: Path
+) -> None:
+    """The GPU's way to call Keras, here on the processor."""
+    if decoder != "lstm":
+        run = write_run(tmp_path / "run", decoder, **SMALL)
+    said = []
+    for target in (KerasStep, gpu.KerasGpu):
+        made = target(str(run), 1)
+        made.load()
+        samples = [
+            made.caption(str(path), beam)
+            for path in sorted(photos.glob("*.jpg"))
+            for beam in (1, 3)
+        ]
+        said.append([tuple(sample.ids) for sample in samples])
+    assert said[0] == said[1]
 
 
 def test_a_notebook_has_no_beam(run: Path, photos: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -31,7 +32,7 @@ from edgecap_export.tflite_layers import Layer, layers_of, tensor_data
 from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.errors import OptionError
 
-from .conftest import WORDS, photographs, prepared
+from .conftest import SIZE, WORDS, photographs, prepared
 from .prefix_decoders import SHAPES, prefixes
 
 GATE = recipe_named("small").gate
@@ -50,6 +51,7 @@ TYPES = {
     "int16x8": {"encoder": "int8", **INT8},
     "small": {"encoder": "int8", **INT4},
     "weight-int4": {"encoder": "int4 int8", **INT4},
+    "smallest": {"encoder": "int4 int8", **INT4},
     "compat": {"encoder": "int8", **INT8},
     "static-step": {"encoder": "int8", **INT8},
 }
@@ -64,6 +66,7 @@ BOUNDS = {
     "int16x8": (0.7, 1),
     "small": INT8_ENCODER,
     "weight-int4": (0.3, 3),
+    "smallest": (0.3, 3),
     "compat": INT8_ENCODER,
     "static-step": INT8_ENCODER,
 }
@@ -225,6 +228,35 @@ def encoder_layers(tree) -> list[tuple[str, str]]:
         for operator in graph.operators
         if flatbuffer_view.operator_name(tree, operator).endswith("CONV_2D")
     ]
+
+
+def lines_encoder(features: int) -> Any:
+    """An encoder with convolutions of a square, a row, a column and a pixel."""
+    keras.utils.set_random_seed(2)
+    layers = keras.layers
+    pixels = keras.Input((SIZE, SIZE, 3))
+    found = layers.Rescaling(1 / 127.5, -1)(pixels)
+    for width, kernel in ((16, 3), (16, (1, 5)), (16, (5, 1)), (features, 1)):
+        found = layers.Conv2D(width, kernel, 2, "same", activation="relu")(found)
+    return keras.Model(pixels, layers.GlobalAveragePooling2D()(found))
+
+
+@pytest.mark.parametrize(
+    ("treatment", "types"),
+    [
+        ("static-int4", ["int8", "int8", "int8", "int4"]),
+        ("static-int4-lines", ["int8", "int4", "int4", "int4"]),
+    ],
+)
+def test_kernels_of_a_row_or_a_column_have_4_bits_where_asked(
+    source, calibration, tmp_path, treatment, types
+):
+    made = replace(source, encoder=lines_encoder(int(source.encoder.output_shape[-1])))
+    recipe = Recipe("lines", "", GATE, encoder=treatment)
+    report = export(made, tmp_path / "a.tflite", recipe=recipe, calibration=calibration, gate=False)
+    tree = flatbuffer.read(report.path.read_bytes())
+    assert [weights for weights, _ in encoder_layers(tree)] == types
+    assert report.parity.p99 < 1
 
 
 KEPT = ("conv1", "conv_dw_6", "conv_pw_13")

@@ -180,6 +180,7 @@ class Poor:
         ("step", "dynamic-int4", ["dynamic-int8"], "dynamic-int8"),
         ("step", "dynamic-int4", ["static-int8"], "static-int8"),
         ("encoder", "static-int4", ["dynamic-int8"], "dynamic-int8"),
+        ("encoder", "static-int4-lines", ["static-int8"], "static-int8"),
         # Each is the other's nearest.
         ("step", "static-int8", [], "float32"),
         # Logits are never static.
