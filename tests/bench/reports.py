@@ -301,7 +301,7 @@ def quality(made: Made, beam: int) -> dict[str, Any]:
                     "difference": lost * value,
                     "low": (lost - 0.008) * value,
                     "high": (lost + 0.008) * value,
-                    "p": 0.2 if abs(lost) < 0.02 else 0.0001,
+                    "p": 1.0 if lost == 0 else 0.03 if abs(lost) < 0.02 else 0.0001,
                 }
                 for key, value in METRICS.items()
             },
