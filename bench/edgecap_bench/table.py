@@ -65,7 +65,7 @@ def print_report(report: Mapping[str, Any]) -> None:
             _print(
                 f"{search}: corpus BLEU and CIDEr-D on {scored[0]['quality'][search]['images']} "
                 "photographs; captions that are the same",
-                ("BLEU-1", "BLEU-4", "95 %", "CIDEr-D", "same", "BLEU-4 difference", "p"),
+                ("BLEU-1", "BLEU-4", "95 %", "CIDEr-D", "same", "BLEU-4 change", "p"),
                 scored,
                 lambda row, search=search: _quality(row["quality"][search]),
             )
@@ -139,7 +139,7 @@ def _quality(scores: Mapping[str, Any]) -> list[str]:
     return [
         f"{scores['bleu1']['value']:.1f}",
         f"{bleu['value']:.2f}",
-        f"{bleu['low']:.1f} to {bleu['high']:.1f}",
+        f"{bleu['low']:.1f}\u2013{bleu['high']:.1f}",
         f"{scores['cider_d']['value']:.3f}",
         _NONE if same is None else f"{same:.1%}",
         _NONE if change is None else f"{change['difference']:+.2f}",
@@ -181,7 +181,7 @@ def _remarks(report: Mapping[str, Any]) -> list[str]:
     )
     if against is not None:
         lines.append(
-            f"same, BLEU-4 difference and p: against {against}, p by approximate randomisation"
+            f"same, BLEU-4 change and p: against {against}, p by approximate randomisation"
         )
     rates = {row["throughput"]["how"] for row in rows if row["throughput"]} - {None}
     if rates:

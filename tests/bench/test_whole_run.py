@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from edgecap_bench.schema import check_report
+
 LABELS = ["keras", "tflite:float32", "bare tflite:float32", "onnx:float32", "bare onnx:float32"]
 
 
@@ -99,8 +101,14 @@ def test_import_cost(report: dict[str, Any]) -> None:
 
 def test_tables_and_picture(whole_run: Path) -> None:
     said = (whole_run / "stdout.txt").read_text()
-    for part in ("tflite:float32", "bare", "BLEU-4", "/ sum of bare parts", "keras / this"):
+    for part in ("tflite:float32", "bare", "BLEU-4", "bare parts", "keras / this"):
         assert part in " ".join(said.split()), part
     assert max(map(len, said.splitlines())) <= 80
+    check_report(json.loads((whole_run / "report.json").read_text("utf-8")))
+    page = (whole_run / "report.html").read_text("utf-8")
+    table = (whole_run / "report.csv").read_text("utf-8")
+    for label in ("keras", "tflite:float32", "onnx:float32"):
+        assert label in page
+        assert label in table
     with Image.open(whole_run / "report.png") as picture:
         assert picture.format == "PNG"
