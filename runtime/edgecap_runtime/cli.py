@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from .arguments import Parser, add_captioner, add_decoding, decoding_of
+from .benching.command import add_bench
 from .errors import EdgecapError, ImageError
 from .photos import photographs_in
 from .watching.command import add_watch
@@ -73,6 +74,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     show.add_argument("--json", action="store_true", help="print JSON for programs, nothing cut")
     show.set_defaults(run=_show)
     add_watch(commands)
+    add_bench(commands)
     return parser
 
 
