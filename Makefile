@@ -6,13 +6,20 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 COMPAT := .venv-compat
 
-.PHONY: demo test lint wheel compat clean
+.PHONY: demo test test-devices lint wheel compat clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgecap demo -o demo
 
 test: $(INSTALLED) lint
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Raspberry Pi without one: arm64 programs under qemu, on Debian (README names its two packages).
+# EDGECAP_DEVICES=full takes all photographs and both systems, and an hour.
+EDGECAP_DEVICES ?= quick
+test-devices: $(INSTALLED)
+	EDGECAP_DEVICES=$(EDGECAP_DEVICES) $(BIN)/python tests/devices/prepare.py
+	EDGECAP_DEVICES=$(EDGECAP_DEVICES) $(BIN)/pytest -n 2 tests/devices
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -42,4 +49,4 @@ $(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(COMPAT) demo dist build
+	rm -rf $(VENV) $(COMPAT) .devices demo dist build

@@ -1,4 +1,4 @@
-"""The command `edgecap-runtime`: caption photographs, and show what a file says of itself."""
+"""The command `edgecap-runtime`: caption photographs, watch a camera, show a file, time it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from .errors import EdgecapError, ImageError, OptionError
+from .arguments import Parser, add_captioner, add_decoding, decoding_of
+from .benching.command import add_bench
+from .errors import EdgecapError, ImageError
 from .photos import photographs_in
+from .watching.command import add_watch
 
 if TYPE_CHECKING:
     from .captioner import Alternative, Caption
@@ -20,14 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _ERROR_STATUS = 2
-_OPTIONS = ("beam", "length_penalty", "min_words", "max_words", "no_repeat_ngram", "n_best")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Answers a wrong command line with one sentence, like every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        raise OptionError(f"{message}; see: {self.prog} --help")
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "edgecap-runtime") -> int:
@@ -53,7 +48,7 @@ def _complain(error: EdgecapError) -> int:
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=prog,
         description="Caption photographs with a captioner's file (.tflite or .onnx).",
     )
@@ -63,39 +58,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="caption photographs",
         description="Caption photographs, one line each. Options not given are the file's own.",
     )
-    caption.add_argument("file", metavar="FILE", help="the captioner, a .tflite or .onnx file")
+    add_captioner(caption)
     caption.add_argument("photos", metavar="PHOTO", nargs="+", help="photographs or folders")
-    whole, number = _reader(int, "a whole number"), _reader(float, "a number")
-    caption.add_argument(
-        "--beam", type=whole("--beam"), metavar="N", help="width of the beam; 1 is greedy"
-    )
-    caption.add_argument(
-        "--length-penalty",
-        type=number("--length-penalty"),
-        metavar="A",
-        help="rank by log probability / length ** A; 0 favours short captions",
-    )
-    caption.add_argument(
-        "--min-words", type=whole("--min-words"), metavar="N", help="fewest words of a caption"
-    )
-    caption.add_argument(
-        "--max-words", type=whole("--max-words"), metavar="N", help="most words of a caption"
-    )
-    caption.add_argument(
-        "--no-repeat-ngram",
-        type=whole("--no-repeat-ngram"),
-        metavar="N",
-        help="never say a sequence of N words twice; 0 allows it",
-    )
-    caption.add_argument(
-        "--n-best", type=whole("--n-best"), metavar="N", help="captions per photograph, <= beam"
-    )
-    caption.add_argument(
-        "--threads",
-        type=whole("--threads"),
-        metavar="N",
-        help="threads of the interpreter (all cores, at most 4)",
-    )
+    add_decoding(caption)
     caption.add_argument("--json", action="store_true", help="print a JSON list for programs")
     caption.set_defaults(run=_caption)
     show = commands.add_parser(
@@ -108,20 +73,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     show.add_argument("file", metavar="FILE", help="the captioner, a .tflite or .onnx file")
     show.add_argument("--json", action="store_true", help="print JSON for programs, nothing cut")
     show.set_defaults(run=_show)
+    add_watch(commands)
+    add_bench(commands)
     return parser
-
-
-def _reader(kind: Callable[[str], Any], meaning: str) -> Callable[[str], Callable[[str], Any]]:
-    def reader(option: str) -> Callable[[str], Any]:
-        def read(text: str) -> Any:
-            try:
-                return kind(text)
-            except ValueError:
-                raise OptionError(f"{option} is {text!r}; give {meaning}.") from None
-
-        return read
-
-    return reader
 
 
 def _caption(chosen: argparse.Namespace) -> int:
@@ -132,7 +86,7 @@ def _caption(chosen: argparse.Namespace) -> int:
     # Pillow's warning about big pictures: they are captioned, or refused with a sentence.
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     photos = list(_photographs(chosen.photos))
-    options = {name: getattr(chosen, name) for name in _OPTIONS}
+    options = decoding_of(chosen)
     answers: list[dict[str, Any]] = []
     status = 0
     with Captioner.load(chosen.file, chosen.threads) as captioner:
