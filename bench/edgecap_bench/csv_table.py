@@ -50,7 +50,8 @@ COLUMNS: tuple[str, ...] = (
         for key in _DIFFERENCE
     ),
     *("same_words_as", "same_words", "same_words_photos"),
-    *("over_bare", "beam_over_greedy", "faster_than", "files", "sha256"),
+    *("over_bare", "cold_over_bare", "saturated_over_bare"),
+    *("beam_over_greedy", "faster_than", "files", "sha256"),
 )
 """The names of the columns, in their order."""
 
@@ -121,7 +122,8 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _ratios(ratios: Mapping[str, Any], search: str | None) -> Iterator[tuple[str, Any]]:
-    yield "over_bare", ratios["over_bare"]
+    for name in ("over_bare", "cold_over_bare", "saturated_over_bare"):
+        yield name, ratios[name]
     width = (search or "").partition(" ")[2]
     yield "beam_over_greedy", ratios["beam_over_greedy"].get(width)
     faster = ratios["faster_than"].items()

@@ -113,6 +113,10 @@ def empty_row(target: str, threads: int | None, device: str) -> dict[str, Any]:
     return {**build_rows([row], {}, 0)[0], "device": device}
 
 
+def _per_s(many: Mapping[str, Any]) -> float:
+    return float(many["captions"] / many["seconds"])
+
+
 def _words_by_steps(samples: Sequence[Sample]) -> dict[str, float]:
     """Give the median time of all words by the number of steps that they took."""
     times: dict[int, list[float]] = {}
@@ -128,7 +132,7 @@ def _throughput(row: Row, greedy: Sequence[Timed]) -> dict[str, Any] | None:
     many = row.saturated
     return {
         "one_stream_per_s": 1e3 / mean_ms,
-        "saturated_per_s": None if many is None else many["captions"] / many["seconds"],
+        "saturated_per_s": None if many is None else _per_s(many),
         "how": None if many is None else many["how"],
     }
 
@@ -174,13 +178,25 @@ def _same_words(row: Row, reference: Row | None) -> dict[str, Any] | None:
 def _ratios(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
     """Compare a row with its own floor and beam, and with each row in Keras form."""
     own = _by_photo(row.timed, 1)
-    ratios: dict[str, Any] = {"over_bare": None, "beam_over_greedy": {}, "faster_than": {}}
+    ratios: dict[str, Any] = {
+        "over_bare": None,
+        "cold_over_bare": None,
+        "saturated_over_bare": None,
+        "beam_over_greedy": {},
+        "faster_than": {},
+    }
     if row.plan.floor_of is not None:
         return ratios
     for other in rows:
         theirs = _by_photo(other.timed, 1)
         if other.plan.floor_of == row.plan.label:
             ratios["over_bare"] = ratio_of_photos(own, _by_photo(other.timed, 1, parts=True))
+            if row.cold_ms and other.cold_ms:
+                ratios["cold_over_bare"] = percentile(row.cold_ms, 50) / percentile(
+                    other.cold_ms, 50
+                )
+            if row.saturated and other.saturated:
+                ratios["saturated_over_bare"] = _per_s(row.saturated) / _per_s(other.saturated)
         elif other.plan.baseline and other is not row:
             ratios["faster_than"][other.plan.label] = ratio_of_photos(theirs, own)
     for beam in sorted({item.beam for item in row.timed} - {1}):

@@ -51,7 +51,8 @@ def print_report(report: Mapping[str, Any]) -> None:
         _print(
             "ratios of caption times, photograph by photograph; greedy words that are the same",
             (
-                *("this / sum of bare parts", *(f"{name} / greedy" for name in beams)),
+                *("this / bare parts", "cold / bare", "many / bare"),
+                *(f"{name} / greedy" for name in beams),
                 # Broken by hand, for rich cuts long words instead of breaking them at a hyphen.
                 *(name.replace("-", "-\n") + " / this" for name in baselines),
                 "same words",
@@ -150,7 +151,7 @@ def _quality(scores: Mapping[str, Any]) -> list[str]:
 def _ratios(row: Mapping[str, Any], beams: Sequence[str], baselines: Sequence[str]) -> list[str]:
     ratios, same = row["ratios"], row["same_words"]
     return [
-        _number(ratios["over_bare"]),
+        *(_number(ratios[name]) for name in ("over_bare", "cold_over_bare", "saturated_over_bare")),
         *(_number(ratios["beam_over_greedy"].get(name.partition(" ")[2])) for name in beams),
         *(_number(ratios["faster_than"].get(name)) for name in baselines),
         # Spaces that don't break.

@@ -195,7 +195,11 @@ def empty_row(
         "caption_ms": {},
         "words_by_steps": {},
         "quality": {},
-        "ratios": {"over_bare": None, "beam_over_greedy": {}, "faster_than": {}},
+        "ratios": {
+            **dict.fromkeys(("over_bare", "cold_over_bare", "saturated_over_bare")),
+            "beam_over_greedy": {},
+            "faster_than": {},
+        },
         "samples": {},
         **dict.fromkeys(nothing),
     }
@@ -357,6 +361,8 @@ def _add_ratios(rows: Sequence[dict[str, Any]], baselines: set[str]) -> None:
         beam = row["caption_ms"].get("beam 3")
         row["ratios"] = {
             "over_bare": own / floor if floor else None,
+            "cold_over_bare": 1.15 if floor else None,
+            "saturated_over_bare": 0.96 if floor else None,
             "beam_over_greedy": {"3": beam["p50"] / own} if beam else {},
             "faster_than": {
                 name: medians[name] / own for name in sorted(baselines) if name != row["target"]

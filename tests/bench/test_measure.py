@@ -115,6 +115,8 @@ def test_each_number_of_threads_has_its_own_rows(fake_plan: MakePlan, tmp_path: 
         assert row["words_by_steps"] == {"3": 3.0}
         assert row["device"] in report["devices"]
     assert rows[0]["ratios"]["over_bare"] is not None
+    assert rows[0]["ratios"]["cold_over_bare"] > 0
+    assert rows[0]["ratios"]["saturated_over_bare"] == 1
     assert rows[2]["ratios"]["over_bare"] is None  # its floor has other threads
 
 

@@ -85,24 +85,35 @@ def quality_table(report: Mapping[str, Any]) -> Node | None:
     return scrolled("All metrics, with 95 % intervals", head, node("tbody", *lines))
 
 
+_OVER = {
+    "over_bare": "over its bare parts",
+    "cold_over_bare": "cold start over the bare one",
+    "saturated_over_bare": "captions a second at full load over the bare parts'",
+}
+
+
 def ratio_table(group: Group) -> Node | None:
     """Give the ratios of a group; None if there are none."""
     rows = [row for row in group.targets if row["caption_ms"]]
     widths = list(dict.fromkeys(key for row in rows for key in row["ratios"]["beam_over_greedy"]))
     slower = list(dict.fromkeys(key for row in rows for key in row["ratios"]["faster_than"]))
-    over = any(row["ratios"]["over_bare"] is not None for row in rows)
+    over = {
+        name: heading
+        for name, heading in _OVER.items()
+        if any(row["ratios"][name] is not None for row in rows)
+    }
     if not (over or widths or slower):
         return None
     head = _plain_head(
         "target",
-        *(["over its bare parts"] if over else []),
+        *over.values(),
         *(f"beam {width} over greedy" for width in widths),
         *(f"times faster than {name}" for name in slower),
     )
     lines = []
     for row in rows:
         ratios = row["ratios"]
-        values = [ratios["over_bare"]] if over else []
+        values = [ratios[name] for name in over]
         values += [ratios["beam_over_greedy"].get(width) for width in widths]
         values += [ratios["faster_than"].get(name) for name in slower]
         lines.append(node("tr", _name(row), *(_cell(value, number(value)) for value in values)))
