@@ -30,8 +30,8 @@ FLOAT = "float32"
 
 _COMMAND = (sys.executable, "-P", "-m", "edgecap_bench.recipes.worker")
 _TIMEOUT_S = 7200.0
-_TIMED_PHOTOS = 10
-_ROUNDS = 10
+_TIMED_PHOTOS = 5
+_ROUNDS = 8
 
 
 @dataclass(frozen=True)
