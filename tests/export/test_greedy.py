@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import TensorProto, helper
 
 from edgecap_export import flatbuffer
 from edgecap_export.greedy import GreedyRules, choose, count_words
+from edgecap_export.onnx_builder import NodeBuilder
 from edgecap_export.tflite_builder import GraphBuilder
 from edgecap_runtime.decoding import decode
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.options import DecodingOptions
 from edgecap_runtime.vocabulary import Vocabulary
+
+from .conftest import tiny_vocabulary
 
 WORDS = 7
 
@@ -163,7 +170,33 @@ def in_tflite(rules: GreedyRules):
     return run
 
 
-BUILT = {".tflite": in_tflite}
+def in_onnx(rules: GreedyRules):
+    """An .onnx graph of the same."""
+    ops = NodeBuilder("choice/")
+    token, said = choose(ops, rules, "logits", "before", "length")
+    count = count_words(ops, rules, said)
+    graph = helper.make_graph(
+        ops.nodes,
+        "choice",
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, WORDS]),
+            helper.make_tensor_value_info("before", TensorProto.INT32, [rules.max_words]),
+            helper.make_tensor_value_info("length", TensorProto.INT32, [1]),
+        ],
+        [
+            helper.make_tensor_value_info(name, TensorProto.INT32, [size])
+            for name, size in ((token, 1), (said, rules.max_words), (count, 1))
+        ],
+        initializer=ops.constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    names = [item.name for item in session.get_inputs()]
+    return lambda *values: session.run(None, dict(zip(names, values, strict=True)))
+
+
+BUILT = {".tflite": in_tflite, ".onnx": in_onnx}
 
 
 @pytest.mark.parametrize("suffix", BUILT)
@@ -185,9 +218,16 @@ def test_interpreters_compute_what_is_meant(suffix, case):
             assert found.dtype == np.int32
 
 
-def test_rules_are_the_captioners_defaults(limited):
-    assert GreedyRules.of(limited) == GreedyRules(
-        words=len(limited.vocabulary),
+def captioner(defaults: DecodingOptions):
+    """What the rules are taken from, in the place of a trained captioner."""
+    decoder = SimpleNamespace(name="any", kind="step")
+    return SimpleNamespace(decoder=decoder, vocabulary=tiny_vocabulary(), defaults=defaults)
+
+
+def test_rules_are_the_captioners_defaults():
+    defaults = DecodingOptions(beam=4, max_words=6, min_words=3, no_repeat_ngram=2)
+    assert GreedyRules.of(captioner(defaults)) == GreedyRules(
+        words=len(tiny_vocabulary()),
         start_id=1,
         end_id=2,
         forbidden=(0, 1, 3),
@@ -204,8 +244,7 @@ class MoreOptions(DecodingOptions):
     no_rhymes: bool = False
 
 
-def test_a_rule_that_is_not_known_is_refused(source):
-    plain = replace(source, defaults=MoreOptions(max_words=5))
-    assert GreedyRules.of(plain).max_words == 5
+def test_a_rule_that_is_not_known_is_refused():
+    assert GreedyRules.of(captioner(MoreOptions(max_words=5))).max_words == 5
     with pytest.raises(OptionError, match=r"no_rhymes = True .* leave --one-call out"):
-        GreedyRules.of(replace(source, defaults=MoreOptions(max_words=5, no_rhymes=True)))
+        GreedyRules.of(captioner(MoreOptions(max_words=5, no_rhymes=True)))

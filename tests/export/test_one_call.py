@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
 
 from edgecap.decoders.merge import MergeDecoder
 from edgecap.decoders.merge_options import MergeOptions
-from edgecap_export import ParityError, export, flatbuffer, flatbuffer_view
+from edgecap_export import ParityError, export, flatbuffer, flatbuffer_view, onnx_view
 from edgecap_export.formats import writer_for
 from edgecap_runtime import Captioner
 from edgecap_runtime.bundle import read_manifest
@@ -20,16 +26,17 @@ from edgecap_runtime.cli import main
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.manifest import OneCall
 
-from .conftest import FEATURES, MAX_WORDS, WORDS, photographs, prepared
+from .conftest import FEATURES, MAX_WORDS, UNITS, WORDS, photographs, prepared
 from .prefix_decoders import Bidirectional, Padded
 
-SUFFIXES = (".tflite",)
+SUFFIXES = (".tflite", ".onnx")
 RECIPES = ("float32", "float16", "dynamic-int8", "static-int8")
 KEPT = {
     "step": OneCall(MAX_WORDS),
     "limited": OneCall(max_words=6, min_words=3, no_repeat_ngram=2),
 }
 MOST_GROWTH = 100_000
+DOCUMENT = Path(__file__).parents[2] / "docs" / "one-call.md"
 
 
 def tflite_call(path):
@@ -47,7 +54,24 @@ def tflite_call(path):
     return call
 
 
-CALLS = {".tflite": tflite_call}
+def onnx_call(path):
+    """A start that is given the start word, in ONNX Runtime, without edgecap."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    nothing = {
+        item.name: np.zeros((0, item.shape[1]), np.float32)
+        for item in session.get_inputs()
+        if item.name.startswith("state_")
+    }
+
+    def call(image):
+        first = {"start": np.array(True), "ids": np.array([1], np.int32)}
+        given = {**first, "image": image[None], **nothing}
+        return session.run(["caption_ids", "caption_length"], given)
+
+    return call
+
+
+CALLS = {".tflite": tflite_call, ".onnx": onnx_call}
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -68,6 +92,22 @@ def test_one_call_says_what_the_captioner_says_word_by_word(written, kind, recip
             assert ids[0].tolist() == [*words, *[2] * (longest - len(words))]
             lengths.add(len(words))
     assert len(lengths) > 1
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_documented_example_captions(written, tmp_path, monkeypatch, capsys, suffix):
+    """The Python of docs/one-call.md as it stands there."""
+    name = f"captioner{suffix}"
+    shutil.copy(written("step", "static-int8", suffix, one_call=True).path, tmp_path / name)
+    Image.fromarray(photographs(3)[2]).save(tmp_path / "photo.png")
+    blocks = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+    (code,) = (block for block in blocks if f'"{name}"' in block)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, DOCUMENT.name, "exec"), {})
+    said = capsys.readouterr().out.strip()
+    with Captioner.load(name, threads=1) as captioner:
+        assert said == captioner.caption("photo.png", beam=1).text
+    assert len(said.split()) > 2
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -111,6 +151,50 @@ def parts(model) -> dict[str, list[int]]:
         if flatbuffer_view.operator_name(model, operator) == "WHILE"
     ]
     return {**found, "word": bodies}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_both_steps_of_an_onnx_read_the_same_weights(written, recipe):
+    model = onnx.load(written("step", recipe, ".onnx", one_call=True).path)
+    outer = {tensor.name for tensor in model.graph.initializer}
+    branch, loop = model.graph.node
+    step, body = (
+        next(item.g for item in node.attribute if item.g.name == name)
+        for node, name in ((branch, "step"), (loop, "caption"))
+    )
+
+    def shared(graph):
+        return {name for node in graph.node for name in node.input} & outer
+
+    assert shared(step) == shared(body)
+    assert sum(tensor.ByteSize() >= 1024 for tensor in model.graph.initializer) >= 4
+    for graph in (step, body):
+        assert all(tensor.ByteSize() < 1024 for tensor in graph.initializer)
+
+
+def test_an_onnx_gives_no_caption_unless_it_is_asked(written):
+    """A start without a word and a step, on several rows, are what they are in other files."""
+    plain, more = (
+        onnxruntime.InferenceSession(written("step", "float32", ".onnx", one_call=call).path)
+        for call in (False, True)
+    )
+    names = [item.name for item in plain.get_outputs()]
+    assert [item.name for item in more.get_outputs()] == [*names, "caption_ids", "caption_length"]
+    pixels = prepared(photographs(3))
+    first = {"start": np.array(True), "image": pixels, "ids": np.zeros(0, np.int32)}
+    nothing = {f"state_{name}": np.zeros((0, UNITS), np.float32) for name in "hc"}
+    states = plain.run(names[1:], {**first, **nothing})
+    following = {
+        "start": np.array(False),
+        "image": pixels[:0],
+        "ids": np.array([1, 5, 6], np.int32),
+        **{f"state_{name}": value for name, value in zip("hc", states, strict=True)},
+    }
+    for given in ({**first, **nothing}, following):
+        *found, ids, length = more.run(None, given)
+        for value, expected in zip(found, plain.run(None, given), strict=True):
+            np.testing.assert_allclose(value, expected, atol=1e-6)
+        assert (length.tolist(), ids.tolist()) == ([0], [[2] * MAX_WORDS])
 
 
 def test_plain_calls_of_a_tflite_still_run_the_step(written):
@@ -213,7 +297,23 @@ def test_a_call_that_says_something_else_is_refused(
     assert raised.value.parity.one_call_exact == pytest.approx(11 / 12)
 
 
-def test_a_loop_anywhere_else_is_still_forbidden(written):
+def test_a_loop_anywhere_else_in_an_onnx_is_still_forbidden(written):
+    model = onnx.load(written("step", "float32", ".onnx", one_call=True).path)
+    assert onnx_view.operators(model, "step")[1] == []
+    branch, loop = model.graph.node
+    body = next(item.g for item in loop.attribute if item.g.name)
+    inner = onnx.NodeProto()
+    inner.CopyFrom(loop)
+    next(item.g for item in inner.attribute if item.g.name).name = "other"
+    for graph in (model.graph, *(item.g for item in branch.attribute), body):
+        graph.node.append(inner)
+        assert onnx_view.operators(model, "step")[1] == ["Loop"]
+        del graph.node[-1]
+    body.node.append(branch)
+    assert onnx_view.operators(model, "step")[1] == ["If"]
+
+
+def test_a_loop_anywhere_else_in_a_tflite_is_still_forbidden(written):
     model = flatbuffer.read(written("step", "float32", one_call=True).path.read_bytes())
     assert flatbuffer_view.operators(model, "step")[1] == []
     places = parts(model)
