@@ -244,6 +244,7 @@ def export_run(
     recipe: Recipe,
     images: ParityImages,
     calibrate: CalibrationPhotos | None = None,
+    one_call: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ExportReport:
     """Export a run.
@@ -254,6 +255,7 @@ def export_run(
         recipe: what becomes of the weights.
         images: what the file is proven on.
         calibrate: what a calibrated recipe is calibrated on.
+        one_call: whether the file is to caption in one call too, from image to ids.
         progress: called with (stage, done, total).
 
     Returns:
@@ -282,6 +284,7 @@ def export_run(
         images=images.paths,
         references=images.references,
         scorer=bleu4_difference,
+        one_call=one_call,
         calibration=calibration,
         progress=progress,
     )
@@ -339,6 +342,11 @@ def report_lines(made: ExportReport, calibrated: CalibrationPhotos | None = None
         f"log-probabilities at equal prefixes: largest difference {parity.largest:.2g}, "
         f"99th percentile {parity.p99:.2g}",
     ]
+    if parity.one_call_exact is not None:
+        lines.append(
+            f"one call from image to ids: {parity.one_call_exact:.1%} of the captions are those "
+            "that the file says word by word"
+        )
     for search, score in (parity.scores or {}).items():
         lines.append(
             f"corpus BLEU-4, {search}: {score['bleu4']:.2f}, Keras {score['bleu4_keras']:.2f}, "

@@ -77,6 +77,11 @@ _BLEU_LOSS = 0.3
     help="Leave the biases as they are; by default they take back what rounding shifts.",
 )
 @click.option(
+    "--one-call",
+    is_flag=True,
+    help="Put the greedy search into the file too: one call from image to ids, in any language.",
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path),
     help="Folder with photographs and captions: proves on a split of them, and compares BLEU too; "
@@ -111,6 +116,7 @@ def export(
     all_blocks: bool,
     ranges: str | None,
     no_bias_correction: bool,
+    one_call: bool,
     data: Path | None,
     split: str,
     photos: Path | None,
@@ -135,6 +141,7 @@ def export(
       edgecap export runs/mine -o captioner.onnx --quantize dynamic-int8 --data flickr8k
       edgecap export runs/mine -o small.tflite --quantize static-int8 --calibrate holiday/
       edgecap export runs/mine -o mine.onnx --quantize mine.toml --data flickr8k
+      edgecap export runs/mine -o mine.tflite --one-call --data flickr8k
       edgecap export runs/mine -o best.tflite --quantize auto --max-mb 10 --data flickr8k
     """
     load_keras()
@@ -166,6 +173,11 @@ def export(
                 "--keep-float, --all-blocks, --ranges and --no-bias-correction change one recipe, "
                 "and --quantize auto tries all; name a recipe, or leave them out"
             )
+        if one_call:
+            raise OptionError(
+                "--one-call is for one recipe, and --quantize auto tries all; find the recipe with "
+                "auto, then export by its name with --one-call"
+            )
         budget = Budget(_BLEU_LOSS if max_bleu_loss is None else max_bleu_loss, max_ms, max_mb)
         photographs = CalibrationPhotos.choose(
             given=calibrate, data=data, split=split, count=calibrated_on, seed=seed
@@ -188,7 +200,13 @@ def export(
     images = ParityImages.choose(data=data, split=split, photos=photos, limit=limit)
     with progress_bars() as report:
         made = export_run(
-            run, out, recipe=chosen, images=images, calibrate=photographs, progress=report
+            run,
+            out,
+            recipe=chosen,
+            images=images,
+            calibrate=photographs,
+            one_call=one_call,
+            progress=report,
         )
     print_notes(remarks(images, photographs, made.calibration))
     if as_json:

@@ -15,6 +15,7 @@ from edgecap_export.calibration import Calibration, Samples, take_samples
 from edgecap_export.destination import folder_beside, writing
 from edgecap_export.errors import ParityError
 from edgecap_export.formats import FormatWriter, writer_for
+from edgecap_export.greedy import GreedyRules
 from edgecap_export.inspection import Inspection, check
 from edgecap_export.parity import Parity, References, Scorer, compare
 from edgecap_export.progress import Progress, silent
@@ -23,9 +24,10 @@ from edgecap_export.recipes import Recipe, recipe_named, recipe_names
 from edgecap_export.source import CaptionerSource
 from edgecap_export.step_graph import CaptionerGraph, build_graph
 from edgecap_export.treatments import TREATMENTS
+from edgecap_runtime.backends import default_threads
 from edgecap_runtime.bundle import write_bundle
 from edgecap_runtime.errors import OptionError
-from edgecap_runtime.manifest import Manifest, StateTensor
+from edgecap_runtime.manifest import Manifest, OneCall, StateTensor
 
 __all__ = ["ExportReport", "export"]
 
@@ -84,6 +86,7 @@ def export(
     references: References | None = None,
     scorer: Scorer | None = None,
     gate: bool = True,
+    one_call: bool = False,
     calibration: Calibration | None = None,
     progress: Progress | None = None,
     prover: Prover | None = None,
@@ -101,6 +104,8 @@ def export(
         scorer: scores the file's captions beside Keras' ones; see `parity.Scorer`.
         gate: whether a file below the recipe's gate is refused; if not, it is written and its
             report says "failed".
+        one_call: whether the file is to caption in one call too, image to ids, by the source's
+            default rules for greedy search; proven to say what the file says word by word.
         calibration: photographs to calibrate on, from `choose_calibration`, for a recipe that takes
             them (`Recipe.calibrated`).
         progress: told of progress (stage, done, total).
@@ -111,7 +116,8 @@ def export(
         What was written. The report on parity is in the file as well.
 
     Raises:
-        OptionError: an unknown ending or recipe, or options that contradict each other.
+        OptionError: an unknown ending or recipe, options that contradict each other, or one call
+            for a captioner that can't have it.
         ExportError: this captioner can't be converted, or the file is not what the recipe says.
         ParityError: the file says something else than Keras; nothing is left at `path`.
         EdgecapError: `path` can't be written. Whatever stood there stays after any error.
@@ -138,6 +144,7 @@ def export(
             f"Recipe {chosen.name!r} is calibrated on photographs and none are given; give 100 to "
             "300 that are like those it will caption."
         )
+    greedy = GreedyRules.of(source) if one_call else None
     suffix = target.suffix.lower()
     with folder_beside(target) as folder:
         model_file, packed = folder / f"model{suffix}", folder / f"packed{suffix}"
@@ -147,13 +154,21 @@ def export(
         if chosen.calibrated and calibration is not None:
             samples = _samples(source, chosen, calibration, tell)
         with writing(target):
-            writer.write(graph, chosen, model_file, tell, samples)
+            writer.write(graph, chosen, model_file, tell, samples, greedy)
         inspection = writer.inspect(model_file, graph.kind)
         check(inspection, chosen)
-        manifest = _manifest(source, chosen, inspection, calibration)
+        manifest = _manifest(source, chosen, inspection, calibration, greedy)
         write_bundle(model_file, manifest, packed)
         prover = prover or Prover(source, images, progress)
-        parity = compare(packed, prover, chosen.gate, tell, scorer, references)
+        parity = compare(
+            packed,
+            prover,
+            chosen.gate,
+            tell,
+            scorer,
+            references,
+            writer.open_caption(packed, manifest, default_threads()) if one_call else None,
+        )
         if gate and not parity.passed:
             raise ParityError(_refusal(target, parity), parity)
         write_bundle(model_file, replace(manifest, parity=_for_others(parity)), packed)
@@ -211,6 +226,7 @@ def _manifest(
     recipe: Recipe,
     inspection: Inspection,
     calibration: Calibration | None,
+    greedy: GreedyRules | None,
 ) -> Manifest:
     made: dict[str, Any] = {"recipe": recipe.to_dict(), "weights": inspection.weight_bytes}
     if recipe.calibrated and calibration is not None:
@@ -230,6 +246,9 @@ def _manifest(
         vocabulary=source.vocabulary,
         kind=source.decoder.kind,
         prefix=source.prefix,
+        one_call=None
+        if greedy is None
+        else OneCall(greedy.max_words, greedy.min_words, greedy.no_repeat_ngram),
         state=tuple(
             StateTensor(name, (int(width),)) for name, width in source.decoder.state_spec.items()
         ),
@@ -253,7 +272,9 @@ def _refusal(target: Path, parity: Parity) -> str:
     more = len(names) - _NAMED_DIFFERENCES
     where = f"; images that differ: {shown}" if names else ""
     where += f" and {more} more" if more > 0 else ""
+    by_words = parity.one_call_exact in (None, 1) or len(parity.failures) > 1
+    advice = "choose another recipe, such as float32" if by_words else "leave the one call out"
     return (
         f"{target.name} does not say what the Keras model says: {'; '.join(parity.failures)}"
-        f"{where}; nothing was written: choose another recipe, such as float32."
+        f"{where}; nothing was written: {advice}."
     )

@@ -8,6 +8,7 @@ LiteRT.js refuses. A written file's answers are compared with Keras afterwards (
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterator
 from typing import Any
@@ -57,7 +58,7 @@ def write(model: Any) -> bytes:
     builder = _AlignedBuilder(
         1 << 20 | sum(0 if buffer.data is None else len(buffer.data) for buffer in model.buffers)
     )
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    builder.Finish(_packing_once(model).Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
 
@@ -71,6 +72,35 @@ class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
         if elemSize == 1:
             alignment = _ALIGNMENT
         return super().StartVector(elemSize, numElems, alignment)
+
+
+class _PackedOnce:
+    """A table of several tensors, written once: offsets may meet."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self._offset: Any = None
+
+    def Pack(self, builder: Any) -> Any:  # noqa: N802
+        if self._offset is None:
+            self._offset = self._table.Pack(builder)
+        return self._offset
+
+
+def _packing_once(model: Any) -> Any:
+    """Give a copy that writes scales once where copies of a tensor have the same ones."""
+    tables: dict[int, _PackedOnce] = {}
+    shallow = copy.copy(model)
+    shallow.subgraphs = []
+    for graph in model.subgraphs:
+        twin = copy.copy(graph)
+        twin.tensors = [copy.copy(tensor) for tensor in graph.tensors]
+        for tensor in twin.tensors:
+            table = tensor.quantization
+            if table is not None:
+                tensor.quantization = tables.setdefault(id(table), _PackedOnce(table))
+        shallow.subgraphs.append(twin)
+    return shallow
 
 
 def name_apart(model: Any) -> None:

@@ -10,13 +10,16 @@ from ai_edge_litert import schema_py_generated as schema
 from edgecap_export.errors import ExportError
 from edgecap_export.graph_view import Constant, GraphView, Node
 
-__all__ = ["TYPES", "operator_name", "operators", "results", "signature", "view"]
+__all__ = ["CAPTION", "TYPES", "operator_name", "operators", "results", "signature", "view"]
 
 _OPS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
 TYPES = {
     code: name.lower() for name, code in vars(schema.TensorType).items() if isinstance(code, int)
 }
 """Names of the tensors' types, by their codes."""
+
+CAPTION = "caption"
+"""Key of the signature that captions in one call."""
 
 # Loops, branches and variables: a step that is built from cells needs none, some delegates and
 # browsers run none, and their presence means that a layer was traced where a cell belongs.
@@ -31,6 +34,8 @@ _FORBIDDEN = {
 }
 _MEANT = {"step": frozenset(), "prefix": frozenset({"WHILE"})}
 """Those among them that a kind of decoder is made with."""
+_CAPTION_MEANT = {"WHILE"}
+"""Those that the graph of the signature `caption` is made with, its loop's own graphs not."""
 
 
 def view(model: Any, signature_key: str) -> GraphView:
@@ -58,11 +63,17 @@ def operators(model: Any, kind: str) -> tuple[list[str], list[str]]:
 
     kind: that of the captioner's decoder.
     """
-    found = [
-        operator_name(model, operator) for graph in model.subgraphs for operator in graph.operators
-    ]
-    forbidden = _FORBIDDEN - _MEANT[kind]
-    return found, [op for op in found if op in forbidden or op.startswith("custom ")]
+    captions = {
+        item.subgraphIndex for item in model.signatureDefs if item.signatureKey.decode() == CAPTION
+    }
+    names: list[str] = []
+    forbidden: list[str] = []
+    for place, graph in enumerate(model.subgraphs):
+        found = [operator_name(model, operator) for operator in graph.operators]
+        meant = _CAPTION_MEANT if place in captions else _MEANT[kind]
+        names += found
+        forbidden += [op for op in found if op in _FORBIDDEN - meant or op.startswith("custom ")]
+    return names, forbidden
 
 
 def signature(model: Any, key: str) -> Any:

@@ -8,9 +8,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgecap_export import onnx_caption
 from edgecap_export.errors import ExportError
 
 if TYPE_CHECKING:
+    from edgecap_export.greedy import GreedyRules
     from edgecap_export.step_graph import CaptionerGraph
 
 __all__ = ["merge"]
@@ -20,7 +22,7 @@ _IR_VERSION = 8
 _LEAST_SHARED_BYTES = 1024
 
 
-def merge(encode: Any, step: Any, graph: CaptionerGraph) -> Any:
+def merge(encode: Any, step: Any, graph: CaptionerGraph, rules: GreedyRules | None = None) -> Any:
     """Give the model whose `start` input chooses between the two.
 
     encode: model of image to `state_<x>`; step: model of ids and `state_<x>` to logits and
@@ -29,7 +31,8 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph) -> Any:
 
     Weights stay inside their branch: in the outer graph ONNX Runtime doesn't fold batch
     normalisation and scaling into convolutions (MobileNet 1.0: 11.6 ms against 8.1). Only those
-    that both branches hold, the LSTM's kernel, are moved out, which costs a step about 1 %.
+    that both branches hold, the LSTM's kernel, are moved out, which costs a step about 1 %; and,
+    where rules are given for a search inside the file, all those of the step, for both its copies.
     """
     results = ["logits", *(f"next_state_{name}" for name in graph.state)]
     first = [f"state_{name}" for name in graph.state]
@@ -46,6 +49,15 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph) -> Any:
         if f"{kind}/next_state_{name}" not in made
     )
     shared = _take_shared(encoder, stepper)
+    searched: list[Any] = []
+    found: list[Any] = []
+    if rules is not None:
+        shared += _take_large(stepper)
+        loop, begin, found = onnx_caption.search(stepper, graph, rules)
+        searched.append(loop)
+        shared += begin
+        encoder.node.extend(onnx_caption.most_words("encode/", rules))
+        stepper.node.extend(onnx_caption.no_words(f"{kind}/"))
     empty = np.zeros((0, graph.vocabulary_size), np.float32)
     encoder.node.append(
         helper.make_node("Constant", [], ["encode/logits"], value=numpy_helper.from_array(empty))
@@ -56,10 +68,10 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph) -> Any:
     node = helper.make_node(
         "If",
         ["start"],
-        results,
+        [*results, *[onnx_caption.MOST] * len(searched)],
         name="start_or_step",
-        then_branch=_branch("encode", encoder, encode_results, widths),
-        else_branch=_branch(kind, stepper, step_results, widths),
+        then_branch=_branch("encode", encoder, encode_results, widths, bool(searched)),
+        else_branch=_branch(kind, stepper, step_results, widths, bool(searched)),
     )
     height, width, channels = graph.image_shape
     inputs = [
@@ -75,8 +87,9 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph) -> Any:
     # A start has as many states as images and no logits, a step as many of both as rows.
     counts = ["rows", *["next_rows"] * len(graph.state)]
     outputs = [_float(*described) for described in zip(results, counts, widths, strict=True)]
+    outputs += found
     return helper.make_model(
-        helper.make_graph([node], "captioner", inputs, outputs, initializer=shared),
+        helper.make_graph([node, *searched], "captioner", inputs, outputs, initializer=shared),
         producer_name="edgecap",
         opset_imports=_opsets(encode, step),
         ir_version=_IR_VERSION,
@@ -128,6 +141,16 @@ def _take_shared(encoder: Any, stepper: Any) -> list[Any]:
     return shared
 
 
+def _take_large(stepper: Any) -> list[Any]:
+    """Take the larger weights out of a graph; it goes on to read them by their names."""
+    large = [tensor.ByteSize() >= _LEAST_SHARED_BYTES for tensor in stepper.initializer]
+    taken = [tensor for tensor, big in zip(stepper.initializer, large, strict=True) if big]
+    left = [tensor for tensor, big in zip(stepper.initializer, large, strict=True) if not big]
+    del stepper.initializer[:]
+    stepper.initializer.extend(left)
+    return taken
+
+
 def _is_large(tensor: Any) -> bool:
     return len(tensor.raw_data) >= _LEAST_SHARED_BYTES
 
@@ -136,11 +159,14 @@ def _content(tensor: Any) -> tuple[int, tuple[int, ...], bytes]:
     return tensor.data_type, tuple(tensor.dims), tensor.raw_data
 
 
-def _branch(name: str, graph: Any, results: list[str], widths: list[int]) -> Any:
+def _branch(name: str, graph: Any, results: list[str], widths: list[int], searched: bool) -> Any:
     # Row counts stay unnamed: in the other branch the same result has another count.
     outputs = [
         _float(*described) for described in zip(results, [None] * len(widths), widths, strict=True)
     ]
+    if searched:
+        most = f"{name}/{onnx_caption.MOST}"
+        outputs.append(helper.make_tensor_value_info(most, TensorProto.INT64, []))
     return helper.make_graph(graph.node, name, [], outputs, initializer=graph.initializer)
 
 

@@ -10,10 +10,11 @@ from onnx import helper, numpy_helper
 
 from edgecap_export.errors import ExportError
 from edgecap_export.graph_view import Constant, GraphView, Node
+from edgecap_export.onnx_caption import CAPTION
 
 __all__ = ["graph_view", "operators", "view"]
 
-_FORBIDDEN = {"Loop", "Scan", "LSTM", "GRU", "RNN"}
+_FORBIDDEN = {"If", "Loop", "Scan", "LSTM", "GRU", "RNN"}
 _STANDARD_DOMAINS = ("", "ai.onnx")
 # ONNX Runtime's own operator is the only LSTM with weights in int8.
 _MEANT = {
@@ -53,31 +54,42 @@ def operators(model: Any, kind: str) -> tuple[list[str], list[str]]:
     kind: that of the captioner's decoder.
     """
     found = list(_nodes(model.graph))
+    own = _own(model)
     names = [
         node.op_type if node.domain in _STANDARD_DOMAINS else f"{node.domain}.{node.op_type}"
         for node in found
     ]
-    # The one branch is ours; any other is a loop or a condition that came out of a layer.
-    inner_ifs = sum(node.op_type == "If" for node in found) - 1
     forbidden = [
         name
         for name, node in zip(names, found, strict=True)
         if name not in _MEANT[kind]
-        and (
-            node.domain not in _STANDARD_DOMAINS
-            or node.op_type in _FORBIDDEN
-            or (node.op_type == "If" and inner_ifs > 0)
-        )
+        and (node.domain not in _STANDARD_DOMAINS or node.op_type in _FORBIDDEN)
+        and not any(node is mine for mine in own)
     ]
     return names, forbidden
+
+
+def _own(model: Any) -> list[Any]:
+    """Give the nodes that edgecap branches and searches by.
+
+    Any other is a loop or a condition that came out of a layer.
+    """
+    branches = [node for node in model.graph.node if node.op_type == "If"][:1]
+    searches = [node for node in model.graph.node if node.op_type == "Loop"]
+    return branches + [
+        node for node in searches if any(body.name == CAPTION for body in _graphs(node))
+    ]
+
+
+def _graphs(node: Any) -> list[Any]:
+    return [item.g for item in node.attribute if item.type == onnx.AttributeProto.GRAPH]
 
 
 def _nodes(graph: Any) -> Iterator[Any]:
     for node in graph.node:
         yield node
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _nodes(attribute.g)
+        for inner in _graphs(node):
+            yield from _nodes(inner)
 
 
 def _constant(tensor: Any) -> Constant:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecap_export.greedy import CaptionCall
 from edgecap_export.pictures import Pictures
 from edgecap_export.progress import Progress
 from edgecap_export.prover import Prover
@@ -21,6 +22,7 @@ from edgecap_export.tally import DifferenceTally
 from edgecap_runtime.backends import Backend, open_backend
 from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.decoding import decode
+from edgecap_runtime.manifest import Manifest
 
 __all__ = ["ENOUGH_IMAGES", "Difference", "Parity", "Scorer", "compare"]
 
@@ -81,6 +83,9 @@ class Parity:
     """The captions that differ."""
     scores: Mapping[str, Any] | None = None
     """The scorer's answers for greedy and beam, if references were given."""
+    one_call_exact: float | None = None
+    """Share of images for which the file's one call gives the ids of its own greedy search, 0 to 1;
+    None for a file without such a call."""
 
     @property
     def passed(self) -> bool:
@@ -107,11 +112,12 @@ def compare(
     progress: Progress,
     scorer: Scorer | None = None,
     references: References | None = None,
+    call: CaptionCall | None = None,
 ) -> Parity:
     """Run a written file over the prover's pictures by the runtime's parts and compare.
 
-    path: a file with its manifest inside, read as a device would read it. Raises what the runtime
-    raises for a file that it can't run.
+    path: a file with its manifest inside, read as a device would read it; call: the file's one call
+    from image to ids, if it has one. Raises what the runtime raises for a file that it can't run.
     """
     source, pictures, reference = prover.source, prover.pictures, prover.reference
     manifest = read_manifest(path)
@@ -119,6 +125,7 @@ def compare(
     greedy: list[tuple[int, ...]] = []
     beam: list[tuple[int, ...]] = []
     tally = DifferenceTally()
+    called: list[bool] = []
     options = source.defaults.changed(n_best=1)
     try:
         for place, image in enumerate(pictures.pixels):
@@ -128,6 +135,8 @@ def compare(
                 searched = options.changed(beam=width)
                 best = decode(backend.step, first, manifest.vocabulary, searched)[0]
                 found.append(best.ids)
+            if call is not None:
+                called.append(_says(call, image, greedy[-1], manifest))
             # No search reads a caption that is as long as can be: nothing may follow it.
             words = reference.greedy[place][: options.max_words - 1]
             expected = prover.model.log_probabilities(
@@ -138,7 +147,17 @@ def compare(
         backend.close()
     progress("compare", len(pictures.pixels), len(pictures.pixels))
     pairs = {"greedy": (greedy, reference.greedy), "beam": (beam, reference.beam)}
-    return _judge(source, pictures, pairs, tally, gate, _scores(source, pairs, scorer, references))
+    scores = _scores(source, pairs, scorer, references)
+    return _judge(source, pictures, pairs, tally, gate, scores, called)
+
+
+def _says(
+    call: CaptionCall, image: NDArray[np.uint8], words: tuple[int, ...], manifest: Manifest
+) -> bool:
+    """Tell whether one call says these words, and fills the row up as it should."""
+    ids, length = call(image)
+    end = [manifest.vocabulary.end_id] * (manifest.defaults.max_words - len(words))
+    return length == len(words) and ids.tolist() == [*words, *end]
 
 
 def _teacher_forced(
@@ -178,6 +197,7 @@ def _judge(
     tally: DifferenceTally,
     gate: Gate,
     scores: dict[str, Any] | None,
+    called: Sequence[bool],
 ) -> Parity:
     vocabulary = source.vocabulary
     images = len(pictures.names)
@@ -208,6 +228,11 @@ def _judge(
             f"the {place} difference of log probabilities is {reached:.3g} "
             f"(at most {gate.log_probability:g})"
         )
+    if not all(called):
+        failures.append(
+            f"{called.count(False)} of {images} captions in one call are not those that the file "
+            "says word by word"
+        )
     kind = "generated pictures" if pictures.generated else "images"
     proven = images >= ENOUGH_IMAGES and not pictures.generated
     passed = "proven" if proven else f"checked on {images} {kind}"
@@ -228,6 +253,7 @@ def _judge(
         verdict="failed" if failures else passed,
         differences=differences,
         scores=scores,
+        one_call_exact=called.count(True) / images if called else None,
     )
 
 

@@ -42,6 +42,9 @@ def describe(path: str | os.PathLike[str], manifest: Manifest) -> Iterator[str]:
         "format version": manifest.format_version,
         "kind": manifest.kind,
         "prefix": "none" if manifest.prefix is None else _prefix(manifest.prefix, vocabulary.words),
+        "one call": "none"
+        if manifest.one_call is None
+        else {"search": "greedy", **asdict(manifest.one_call)},
         "encoder": manifest.encoder,
         "decoder": manifest.decoder,
         "recipe": manifest.recipe,
@@ -146,6 +149,8 @@ def _parity(report: dict[str, Any]) -> dict[str, Any]:
         f"{_number(report.pop('largest'))}, 99th percentile {_number(report.pop('p99'))}",
         "gate": _gate(report.pop("gate")),
     }
+    if (same := report.pop("one_call_exact", None)) is not None:
+        lines["same captions in one call as word by word"] = f"{same:.1%}"
     failures = report.pop("failures")
     if failures:
         lines["below the gate"] = "; ".join(failures)

@@ -15,9 +15,9 @@ from .prefix import Prefix
 from .preparation import Preparation
 from .vocabulary import Vocabulary
 
-__all__ = ["ENTRY_NAMES", "FORMAT_VERSION", "Manifest", "Prefix", "StateTensor"]
+__all__ = ["ENTRY_NAMES", "FORMAT_VERSION", "Manifest", "OneCall", "Prefix", "StateTensor"]
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 """The version written; files of another major version are refused."""
 
 MANIFEST_ENTRY = "edgecap.json"
@@ -53,6 +53,24 @@ class StateTensor:
 
 
 @dataclass(frozen=True)
+class OneCall:
+    """The greedy search inside the file, one call from image to ids; its rules are fixed there."""
+
+    max_words: int
+    """Most words, and the length of the row of ids."""
+    min_words: int = 0
+    """Fewest words before the end."""
+    no_repeat_ngram: int = 0
+    """Length of word sequences that never occur twice; 0 allows all."""
+
+    def __post_init__(self) -> None:
+        try:
+            DecodingOptions(beam=1, **asdict(self))
+        except OptionError as error:
+            raise BundleError(f"The search inside the file contradicts itself: {error}") from None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that a captioner's file says of itself; raises `BundleError` on illegal values."""
 
@@ -78,6 +96,8 @@ class Manifest:
     """What the decoder's graph is, one of `kinds.KINDS`."""
     prefix: Prefix | None = None
     """What the graph of kind `prefix` takes; None for a step."""
+    one_call: OneCall | None = None
+    """The greedy search inside the file; None where there is none."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """What it was made from: hash of the weights, tool versions, training data, licence ..."""
     parity: Mapping[str, Any] | None = None
@@ -95,6 +115,11 @@ class Manifest:
         if not self.state:
             raise BundleError("The file names no state tensor; a decoder has at least 1.")
         KINDS[self.kind].check(self.prefix, self.vocabulary)
+        if self.one_call is not None and not KINDS[self.kind].carries:
+            raise BundleError(
+                f"The file says that it captions in one call, which a decoder of kind "
+                f"{self.kind!r} can't; export the captioner again."
+            )
         try:
             self.decoding()
         except OptionError as error:
@@ -118,6 +143,7 @@ class Manifest:
             "name": self.name,
             "kind": self.kind,
             "prefix": None if self.prefix is None else asdict(self.prefix),
+            "one_call": None if self.one_call is None else asdict(self.one_call),
             "encoder": self.encoder,
             "decoder": self.decoder,
             "recipe": self.recipe,
@@ -158,6 +184,7 @@ class Manifest:
                 name=head.text("name"),
                 kind=head.text("kind"),
                 prefix=_prefix(head.fields("prefix")) if "prefix" in head else None,
+                one_call=_one_call(head.fields("one_call")) if "one_call" in head else None,
                 encoder=head.text("encoder"),
                 decoder=head.text("decoder"),
                 recipe=head.text("recipe"),
@@ -218,6 +245,14 @@ def _prefix(item: Fields) -> Prefix:
         padding_id=item.integer("padding_id"),
         padded=item.text("padded"),
         skipped_id=item.optional_integer("skipped_id"),
+    )
+
+
+def _one_call(item: Fields) -> OneCall:
+    return OneCall(
+        max_words=item.integer("max_words"),
+        min_words=item.integer("min_words"),
+        no_repeat_ngram=item.integer("no_repeat_ngram"),
     )
 
 

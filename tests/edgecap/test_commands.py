@@ -54,6 +54,25 @@ def exported(trained: Path, tiny_data: Path) -> Path:
     return path
 
 
+def test_export_puts_the_search_into_the_file(
+    trained: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.tflite"
+    done = run("export", trained, "-o", path, "--data", tiny_data, "--one-call")
+    assert done.exit_code == 0, done.output
+    assert "one call from image to ids: 100.0% of the captions are those that" in done.stdout
+    one_call = read_manifest(path).one_call
+    assert one_call is not None
+    assert one_call.max_words == read_manifest(path).defaults.max_words
+    shown = run("show", path)
+    assert "one call:\n  search: greedy\n" in shown.output
+    refused = run(
+        "export", trained, "-o", path, "--data", tiny_data, "--one-call", "--quantize", "auto"
+    )
+    assert refused.exit_code == 2
+    assert "--one-call is for one recipe" in refused.stderr
+
+
 def test_train_leaves_a_whole_run(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
     assert names >= {

@@ -246,23 +246,28 @@ Write = Callable[..., ExportReport]
 def written(tmp_path_factory, request, calibration) -> Write:
     """Gives the report on a tiny captioner's file, which is written when it is first asked for.
 
-    kind: "step", "bidirectional" or "padded"; recipe: a name, or a recipe of a name of its own.
+    kind: "step", "limited", "bidirectional" or "padded"; recipe: a name, or a recipe of a name of
+    its own.
     """
     folder = tmp_path_factory.mktemp("written")
     provers: dict[str, Prover] = {}
-    reports: dict[tuple[str, Recipe, str], ExportReport] = {}
+    fixtures = {"step": "source", "limited": "limited"}
+    reports: dict[tuple[str, Recipe, str, bool], ExportReport] = {}
 
-    def write(kind: str, recipe: str | Recipe, suffix: str = ".tflite") -> ExportReport:
+    def write(
+        kind: str, recipe: str | Recipe, suffix: str = ".tflite", one_call: bool = False
+    ) -> ExportReport:
         chosen = recipe_named(recipe) if isinstance(recipe, str) else recipe
         if kind not in provers:
-            fixture = "source" if kind == "step" else f"{kind}_source"
+            fixture = fixtures.get(kind, f"{kind}_source")
             provers[kind] = Prover(request.getfixturevalue(fixture), photographs(20, seed=1))
-        key = (kind, chosen, suffix)
+        key = (kind, chosen, suffix, one_call)
         if key not in reports:
             reports[key] = export(
                 provers[kind].source,
-                folder / f"{kind}-{chosen.name}{suffix}",
+                folder / f"{kind}-{chosen.name}{'-one-call' if one_call else ''}{suffix}",
                 recipe=chosen,
+                one_call=one_call,
                 prover=provers[kind],
                 calibration=calibration if chosen.calibrated else None,
                 gate=False,

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 from tiny import PREFIXES, WIDTH, tiny_manifest, tiny_vocabulary
 
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.errors import BundleError, OptionError
-from edgecap_runtime.manifest import Manifest, StateTensor
+from edgecap_runtime.manifest import Manifest, OneCall, StateTensor
 from edgecap_runtime.preparation import Preparation
 from edgecap_runtime.vocabulary import Vocabulary
 
@@ -43,8 +44,9 @@ def changed(entries: dict[str, bytes], **changes: object) -> dict[str, bytes]:
         ),
         tiny_manifest(kind="prefix", prefix=PREFIXES["bare"]),
         tiny_manifest(kind="prefix", prefix=PREFIXES["fixed"]),
+        tiny_manifest(one_call=OneCall(8, min_words=2, no_repeat_ngram=3)),
     ],
-    ids=["all", "no parity", "other values", "unicode", "bare prefix", "fixed prefix"],
+    ids=["all", "no parity", "other values", "unicode", "bare prefix", "fixed prefix", "one call"],
 )
 def test_round_trip(manifest: Manifest) -> None:
     assert Manifest.from_entries(manifest.to_entries()) == manifest
@@ -53,7 +55,7 @@ def test_round_trip(manifest: Manifest) -> None:
 def test_the_entries_are_readable_by_eye() -> None:
     entries = tiny_manifest().to_entries()
     assert entries["vocabulary.txt"].decode().splitlines()[5] == "dog"
-    assert json.loads(entries["edgecap.json"])["format_version"] == "1.1"
+    assert json.loads(entries["edgecap.json"])["format_version"] == "1.2"
     assert json.loads(entries["parity.json"])["verdict"] == "checked on 0"
 
 
@@ -112,6 +114,29 @@ def test_a_file_of_version_1_0_says_nothing_of_prefixes() -> None:
 )
 def test_bad_prefixes_are_refused(changes: dict[str, object], what: str) -> None:
     entries = tiny_manifest(kind="prefix", prefix=PREFIXES["fixed"]).to_entries()
+    with pytest.raises(BundleError, match=what) as caught:
+        Manifest.from_entries(changed(entries, **changes))
+    assert str(caught.value).count(". ") == 0
+
+
+def test_a_file_of_version_1_1_says_nothing_of_one_call() -> None:
+    entries = changed(tiny_manifest().to_entries(), format_version="1.1", one_call=...)
+    assert Manifest.from_entries(entries).one_call is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"one_call": 8}, "one_call = 8 where an object belongs"),
+        ({"one_call__max_words": 0}, "contradicts itself: max_words is 0"),
+        ({"one_call__min_words": 9}, "contradicts itself: min_words is 9"),
+        ({"one_call__no_repeat_ngram": "2"}, "no_repeat_ngram = '2'"),
+        ({"kind": "prefix", "prefix": asdict(PREFIXES["bare"])}, "one call, .* kind 'prefix'"),
+    ],
+    ids=str,
+)
+def test_a_bad_one_call_is_refused(changes: dict[str, object], what: str) -> None:
+    entries = tiny_manifest(one_call=OneCall(8)).to_entries()
     with pytest.raises(BundleError, match=what) as caught:
         Manifest.from_entries(changed(entries, **changes))
     assert str(caught.value).count(". ") == 0

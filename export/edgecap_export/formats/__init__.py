@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from edgecap_export.calibration import Samples
+from edgecap_export.greedy import CaptionCall, GreedyRules
 from edgecap_export.inspection import Inspection
 from edgecap_export.progress import Progress
 from edgecap_export.recipes import Recipe
 from edgecap_export.recurrence import Recurrence
 from edgecap_export.step_graph import CaptionerGraph
 from edgecap_runtime.errors import MissingExtraError, OptionError
+from edgecap_runtime.manifest import Manifest
 
 __all__ = ["FormatWriter", "format_suffixes", "register_format", "writer_for"]
 
@@ -43,15 +45,21 @@ class FormatWriter(Protocol):
         path: Path,
         progress: Progress,
         samples: Samples | None,
+        greedy: GreedyRules | None = None,
     ) -> None:
         """Write the model, without a manifest; raises `ExportError` where that can't be.
 
-        samples: what the graphs are given in use, for a recipe that is calibrated.
+        samples: what the graphs are given in use, for a recipe that is calibrated; greedy: the
+        rules of a search inside the file, one call from image to ids, if there is to be one.
         """
         ...
 
     def inspect(self, path: Path, kind: str) -> Inspection:
         """Look at what was written; kind: that of the captioner's decoder."""
+        ...
+
+    def open_caption(self, path: Path, manifest: Manifest, threads: int) -> CaptionCall:
+        """Give the one call of a file that was written with rules, in a plain interpreter."""
         ...
 
 

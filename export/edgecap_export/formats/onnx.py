@@ -1,5 +1,7 @@
 """The .onnx writer: ONE graph whose `If` runs the encoder (start) or the decoder step.
 
+A search inside the file, where one is wanted, runs behind the encoder.
+
 Two sessions would spin against each other for the same cores. Graph inputs that the chosen branch
 doesn't read have no rows.
 """
@@ -13,9 +15,10 @@ from typing import Any
 import onnx
 import tf2onnx
 
-from edgecap_export import onnx_merge, onnx_quantization, onnx_view
+from edgecap_export import onnx_caption, onnx_merge, onnx_quantization, onnx_view
 from edgecap_export.calibration import Samples
 from edgecap_export.errors import ExportError
+from edgecap_export.greedy import CaptionCall, GreedyRules
 from edgecap_export.inspection import Inspection, inspect_views
 from edgecap_export.onnx_lstm import MARKS, marked, restore_lstms
 from edgecap_export.onnx_zero_state import fold_zero_states
@@ -24,6 +27,7 @@ from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph
 from edgecap_runtime.errors import first_line
+from edgecap_runtime.manifest import Manifest
 
 __all__ = ["OnnxWriter"]
 
@@ -48,6 +52,7 @@ class OnnxWriter:
         path: Path,
         progress: Progress,
         samples: Samples | None,
+        greedy: GreedyRules | None = None,
     ) -> None:
         """Convert both functions, quantize what the recipe says, merge and write."""
         progress("convert", 0, 2)
@@ -60,7 +65,7 @@ class OnnxWriter:
         progress("quantize", 0, 1)
         encode, step = onnx_quantization.quantize(encode, step, graph, recipe, samples)
         progress("quantize", 1, 1)
-        merged = onnx_merge.merge(encode, step, graph)
+        merged = onnx_merge.merge(encode, step, graph, greedy)
         onnx.checker.check_model(merged, full_check=True)
         path.write_bytes(merged.SerializeToString())
 
@@ -69,6 +74,10 @@ class OnnxWriter:
         model = onnx.load(path)
         encode, step = onnx_view.view(model, "encode"), onnx_view.view(model, kind)
         return inspect_views(encode, step, *onnx_view.operators(model, kind))
+
+    def open_caption(self, path: Path, manifest: Manifest, threads: int) -> CaptionCall:
+        """Give the file's one call from image to ids, in a plain session."""
+        return onnx_caption.open_caption(path, manifest, threads)
 
 
 def _convert(function: Any, specs: list[Any]) -> Any:

@@ -1,6 +1,6 @@
 """The .tflite writer: two signatures, `encode` and the step's, in one file; the step comes first.
 
-The step's signature is named by the decoder's kind.
+The step's signature is named by the decoder's kind. A third, `caption`, is made of these two.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ import tensorflow as tf
 from edgecap_export import flatbuffer, flatbuffer_view
 from edgecap_export.calibration import Samples
 from edgecap_export.errors import ExportError
+from edgecap_export.greedy import CaptionCall, GreedyRules
 from edgecap_export.inspection import Inspection, inspect_views
 from edgecap_export.loop import loop
 from edgecap_export.progress import Progress
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph, freeze
+from edgecap_export.tflite_caption import add_caption, open_caption
 from edgecap_export.tflite_quantization import STATIC, TREATED, quantize
 from edgecap_export.treatments import PARTS
 from edgecap_runtime.errors import first_line
 from edgecap_runtime.kinds import KINDS
+from edgecap_runtime.manifest import Manifest
 
 __all__ = ["TFLiteWriter"]
 
@@ -52,6 +55,7 @@ class TFLiteWriter:
         path: Path,
         progress: Progress,
         samples: Samples | None,
+        greedy: GreedyRules | None = None,
     ) -> None:
         """Convert, quantize what the recipe says, put the file right and write it."""
         progress("convert", 0, 1)
@@ -64,6 +68,8 @@ class TFLiteWriter:
         flatbuffer.raise_versions(model)
         flatbuffer.put_first(model, graph.kind)
         flatbuffer.drop_row_signatures(model)
+        if greedy is not None:
+            add_caption(model, graph, greedy)
         flatbuffer.share_buffers(model)
         path.write_bytes(flatbuffer.write(model))
 
@@ -72,6 +78,10 @@ class TFLiteWriter:
         model = flatbuffer.read(path.read_bytes())
         encode, step = (flatbuffer_view.view(model, name) for name in ("encode", kind))
         return inspect_views(encode, step, *flatbuffer_view.operators(model, kind))
+
+    def open_caption(self, path: Path, manifest: Manifest, threads: int) -> CaptionCall:
+        """Give the file's one call from image to ids, in a plain interpreter."""
+        return open_caption(path, threads)
 
 
 def _convert(graph: CaptionerGraph) -> bytes:
