@@ -19,6 +19,9 @@ _MARKER = 7.0
 _CROSSING = 60.0
 """What it costs that a name's leader crosses something, as if it were so much farther away."""
 _ON_LINE = 25.0
+"""What it costs that a name lies on a line."""
+_SWEEPS = 6
+"""How often each name may look for a better place, once all have one."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,9 @@ def place_labels(
 ) -> list[Box] | None:
     """Place a name beside each point, near it and off all other names and points.
 
-    The most crowded points choose first; each takes the best of a fixed set of places around it.
-    Short leaders that cross nothing, and places off `lines`, are better.
+    The most crowded points choose first; each takes the best of a fixed set of places around it,
+    and then again while the others stay. Short leaders that cross nothing, and places off `lines`,
+    are better.
 
     points: where the points are; sizes: width and height of their names; area: what names must
     not leave; lines: what is drawn besides.
@@ -90,26 +94,17 @@ def place_labels(
     """
     marks = [Box(x - _MARKER, y - _MARKER, 2 * _MARKER, 2 * _MARKER) for x, y in points]
     placed: dict[int, Box] = {}
-    leaders: list[Segment] = []
     order = sorted(range(len(points)), key=lambda at: _room(points, at))
-    for at in order:
-        best: tuple[float, Box] | None = None
-        for radius in _RADII:
-            if best is not None and best[0] <= radius:
-                break  # whatever is farther away costs more
-            for step in range(_ANGLES):
-                box = _beside(points[at], sizes[at], radius, 2 * math.pi * step / _ANGLES)
-                if not box.within(area) or any(box.overlaps(each) for each in placed.values()):
-                    continue
-                if any(box.overlaps(mark, 0) for other, mark in enumerate(marks) if other != at):
-                    continue
-                cost = radius + _cost(at, points[at], box, marks, placed, leaders, lines)
-                if best is None or cost < best[0]:
-                    best = (cost, box)
-        if best is None:
-            return None
-        placed[at] = best[1]
-        leaders.append((points[at], best[1].nearest(points[at])))
+    for _ in range(1 + _SWEEPS):
+        before = dict(placed)
+        for at in order:
+            others = {other: box for other, box in placed.items() if other != at}
+            best = _best_place(at, points, sizes[at], area, marks, others, lines)
+            if best is None:
+                return None
+            placed[at] = best
+        if placed == before:
+            break
     return [placed[at] for at in range(len(points))]
 
 
@@ -149,17 +144,33 @@ def _beside(point: Point, size: Point, radius: float, angle: float) -> Box:
     return Box(left, top, width, height)
 
 
-def _cost(
+def _best_place(
     at: int,
-    point: Point,
-    box: Box,
+    points: Sequence[Point],
+    size: Point,
+    area: Box,
     marks: Sequence[Box],
-    placed: dict[int, Box],
-    leaders: Sequence[Segment],
+    others: dict[int, Box],
     lines: Sequence[Segment],
-) -> float:
-    leader = (point, box.nearest(point))
-    crossed = sum(other.crosses(leader) for other in placed.values())
-    crossed += sum(mark.crosses(leader) for other, mark in enumerate(marks) if other != at)
-    crossed += sum(box.crosses(other) for other in leaders)
-    return _CROSSING * crossed + _ON_LINE * any(box.crosses(line) for line in lines)
+) -> Box | None:
+    """Find the cheapest place of a name while the others stay; None if there is none."""
+    leaders = [(points[other], box.nearest(points[other])) for other, box in others.items()]
+    marks = [mark for other, mark in enumerate(marks) if other != at]
+    best: tuple[float, Box] | None = None
+    for radius in _RADII:
+        if best is not None and best[0] <= radius:
+            break  # whatever is farther away costs more
+        for step in range(_ANGLES):
+            box = _beside(points[at], size, radius, 2 * math.pi * step / _ANGLES)
+            if not box.within(area) or any(box.overlaps(each) for each in others.values()):
+                continue
+            if any(box.overlaps(mark, 0) for mark in marks):
+                continue
+            leader = (points[at], box.nearest(points[at]))
+            crossed = sum(other.crosses(leader) for other in others.values())
+            crossed += sum(mark.crosses(leader) for mark in marks)
+            crossed += sum(box.crosses(other) for other in leaders)
+            cost = radius + _CROSSING * crossed + _ON_LINE * any(map(box.crosses, lines))
+            if best is None or cost < best[0]:
+                best = (cost, box)
+    return None if best is None else best[1]

@@ -17,6 +17,8 @@ __all__ = ["Shot", "front_of", "quality_plot", "shots_of"]
 _WIDE, _NARROW = 940, 360
 _HEIGHTS = (420, 560, 720, 960)
 """Heights that are tried until all names have room, pixels."""
+_CROWD = 14
+"""Points from which on the lowest is not tried: names would stand far from their points."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,13 @@ def quality_plot(group: Group) -> Node | None:
     )
     names = [shot.name for shot in shots]
     numbers = [str(place) for place in range(1, len(shots) + 1)]
-    wide = next(
-        filter(None, (_draw(shots, front, names, _WIDE, each, label) for each in _HEIGHTS)), None
-    )
-    narrow = next(
-        filter(None, (_draw(shots, front, numbers, _NARROW, each, label) for each in _HEIGHTS)),
-        None,
-    )
+    heights = _HEIGHTS if len(shots) < _CROWD else _HEIGHTS[1:]
+
+    def first(names: Sequence[str], width: int) -> Node | None:
+        drawn = (_draw(shots, front, names, width, height, label) for height in heights)
+        return next((plot for plot in drawn if plot is not None), None)
+
+    wide, narrow = first(names, _WIDE), first(numbers, _NARROW)
     if wide is None:  # more points than even the highest plot has room for: numbers there too
         wide = _draw(shots, front, numbers, _WIDE, _HEIGHTS[-1], label)
     key = numbered_key([(shot.family, shot.title) for shot in shots])

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 __all__ = ["Scale", "linear_scale", "log_scale"]
 
 _STEPS = (1.0, 2.0, 5.0, 10.0)
+_FEWEST = 3
+"""Ticks that a logarithmic axis has at least."""
 _MARGIN = 0.06
 """What is left free on both sides of the figures, as a share of the axis."""
 
@@ -42,11 +44,7 @@ def linear_scale(values: Sequence[float], *, from_zero: bool = False, ticks: int
         low, high = (0.0, high or 1.0) if from_zero else (low - 1, high + 1)
     space = _MARGIN * (high - low)
     low, high = (low if from_zero else low - space), high + space
-    rough = (high - low) / ticks
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = power * next(each for each in _STEPS if each * power >= rough * 0.999)
-    first = math.ceil(low / step)
-    return Scale(low, high, [place * step for place in range(first, math.floor(high / step) + 1)])
+    return Scale(low, high, _ticks(low, high, ticks))
 
 
 def log_scale(values: Sequence[float], ticks: int = 8) -> Scale:
@@ -64,4 +62,14 @@ def log_scale(values: Sequence[float], ticks: int = 8) -> Scale:
         ]
         if len(found) <= ticks:
             break
+    if len(found) < _FEWEST:  # within one power of ten: round figures as on any axis
+        found = [tick for tick in _ticks(low, high, ticks // 2) if tick > 0]
     return Scale(low, high, found, logarithmic=True)
+
+
+def _ticks(low: float, high: float, count: int) -> list[float]:
+    """Give about so many round figures at equal distances."""
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * next(each for each in _STEPS if each * power >= rough * 0.999)
+    return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -172,7 +173,9 @@ def _body(group: Group, columns: Sequence[Column]) -> Node:
             cells.append(cell)
         bare = "bare" if row["floor_of"] is not None else None
         lines.append(node("tr", _name(row), *cells, class_=bare))
-    heading = node("th", node("span", group.title), colspan=len(columns) + 1, scope="rowgroup")
+    heading = node(
+        "th", node("span", group.title), colspan=max(len(columns), 1) + 1, scope="rowgroup"
+    )
     return node("tbody", node("tr", heading, class_="block"), *lines)
 
 
@@ -212,12 +215,18 @@ def _name(row: Row) -> Node:
     reason = row["error"] if row["error"] and row["caption_ms"] else None
     return node(
         "th",
-        node("span", row["target"], class_=f"key {family(row)}"),
+        node("span", *_breakable(row["target"]), class_=f"key {family(row)}"),
         *itertools.chain.from_iterable((" ", mark) for mark in marks),
         node("small", reason) if reason else None,
         scope="row",
         data_value=row["target"],
     )
+
+
+def _breakable(name: str) -> list[Child]:
+    """Let a long name go on in the next line behind its punctuation."""
+    first, *others = re.findall(r"[^-:./_]*[-:./_]|[^-:./_]+", name) or [""]
+    return [first, *itertools.chain.from_iterable((node("wbr"), part) for part in others)]
 
 
 def _cell(value: float | None, text: str, detail: str | None = None, *, best: bool = False) -> Node:
