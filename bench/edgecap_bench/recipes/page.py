@@ -36,6 +36,12 @@ random order while they were timed, each in a process of its own.
 """
 
 
+_SEVERAL = """
+The figures were gathered by several calls with the same `--record`, slow or secondary recipes on fewer
+photographs: see the column **photos**. On 30 or 100 a difference of BLEU is mostly chance.
+"""
+
+
 def recipes_page(
     rows: Sequence[Mapping[str, Any]],
     *,
@@ -64,6 +70,8 @@ def recipes_page(
             calibrated_on=calibrated_on,
         )
     ]
+    if len(images) > 1:
+        lines.append(_SEVERAL)
     for captioner, group in groupby(rows, key=lambda row: row["captioner"]):
         lines += _section(captioner, list(group))
     lines += ["", machine_line(machine, load)]
