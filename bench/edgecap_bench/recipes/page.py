@@ -37,8 +37,8 @@ random order while they were timed, each in a process of its own.
 
 
 _SEVERAL = """
-The figures were gathered by several calls with the same `--record`, slow or secondary recipes on fewer
-photographs: see the column **photos**. On 30 or 100 a difference of BLEU is mostly chance.
+The figures were gathered by several calls with the same `--record`, slow or secondary recipes on
+fewer photographs: see the column **photos**. On 30 or 100 a difference of BLEU is mostly chance.
 """
 
 
