@@ -475,7 +475,13 @@ class Running:
         script = "import sys; from edgecap_runtime.cli import main; sys.exit(main())"
         words = [sys.executable, "-c", script, "watch", *(str(word) for word in arguments)]
         self.process = subprocess.Popen(
-            words, stdout=stdout, stderr=subprocess.PIPE, text=True, env=env
+            words,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+            # Tests that run in the background are started with it ignored, which is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         self.said: list[str] = []
         self._heard: queue.Queue[str] = queue.Queue()
