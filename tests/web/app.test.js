@@ -245,8 +245,8 @@ describe("the app", { skip: missing }, () => {
       names.push(name);
     }
     const labels = names.map(([label]) => label);
-    for (const label of ["Speak", "Copy", "Choose a photograph", "Camera", "Sample: horses", "File",
-      "Open a file of your own", "Greedy, word by word", "Speak each caption by itself"]) {
+    for (const label of ["Speak", "Copy", "Choose photograph", "Camera", "Sample: horses", "File",
+      "Open your own", "Greedy, word by word", "Speak each caption by itself"]) {
       assert.ok(labels.includes(label), `${label} is not reached: ${labels.join(", ")}`);
     }
     for (const [label, outline] of names) {

@@ -18,7 +18,14 @@ import { manifestIn } from "../src/bundle.js";
 const WEB = fileURLToPath(new URL("..", import.meta.url));
 const MODULES = join(WEB, "node_modules", "@litertjs");
 const PHOTOGRAPHS = join(WEB, "..", "..", "edgecap", "samples");
-const SAMPLES = ["horses", "football", "kitten-with-yarn", "drink-on-beach", "orchestra", "pagoda"];
+const SAMPLES = [
+  "golden-retriever",
+  "drum-festival",
+  "dogs-at-a-door",
+  "horses",
+  "german-shepherd",
+  "astronaut-portrait",
+];
 
 const { values: OPTIONS, positionals: FILES } = parseArgs({
   options: { out: { type: "string", default: join(WEB, "build") } },
