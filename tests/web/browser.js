@@ -89,7 +89,7 @@ export function serveLibrary(headers = {}) {
  * @returns {string | false} Why there are none, or false.
  */
 export function noModels() {
-  if (existsSync(`${BUILD}/mobilenet-lstm-dynamic-int8.json`)) return false;
+  if (existsSync(`${BUILD}/complete`)) return false;
   const python = [process.env.EDGECAP_PYTHON, `${ROOT}/.venv/bin/python`].find(
     (path) => path && existsSync(path),
   );

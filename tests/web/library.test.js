@@ -254,6 +254,48 @@ describe("in Chromium", { skip: noBrowser }, () => {
       });
     }
 
+    for (const name of ["bidirectional", "padded"]) {
+      test(`an exported decoder of prefixes says Python's words: ${name}`, { skip: missing }, async () => {
+        const { readFileSync } = await import("node:fs");
+        const { BUILD } = await import("./browser.js");
+        for (const recipe of ["float32", "dynamic-int8"]) {
+          const text = readFileSync(`${BUILD}/${name}-${recipe}.json`, "utf8");
+          const { file, cases } = JSON.parse(text);
+          const found = await page.evaluate(
+            async ([address, items]) => {
+              const { Captioner } = await import("edgecap-web");
+              const captioner = await Captioner.load(`/build/${address}`);
+              const answers = [];
+              for (const { photo, captions } of items) {
+                const said = [];
+                for (const { options } of captions) {
+                  said.push(await captioner.caption(`/build/photos/${photo}`, options));
+                }
+                answers.push(said);
+              }
+              captioner.close();
+              return answers;
+            },
+            [file, cases],
+          );
+          for (const [place, { photo, captions }] of cases.entries()) {
+            if (recipe === "float32") {
+              assertSaid(found[place], captions, 1e-3, `${file} ${photo}`);
+              continue;
+            }
+            // The lower ranks of an int8 decoder lie closer together than two processors agree.
+            for (const [search, { options, found: wanted }] of captions.entries()) {
+              const context = `${file} ${photo} ${JSON.stringify(options)}`;
+              const [best] = wanted;
+              const { text, logProbability } = found[place][search];
+              assert.equal(text, best.text, context);
+              assert.ok(Math.abs(logProbability - best.log_probability) < 0.1, context);
+            }
+          }
+        }
+      });
+    }
+
     test("a stream gives greedy search's words, then the whole caption", { skip: missing }, async () => {
       const found = await page.evaluate(async () => {
         const { Captioner } = await import("edgecap-web");

@@ -474,7 +474,7 @@ def variants() -> Iterable[tuple[str, Image.Image]]:
 
 
 def write_models(folder: Path) -> None:
-    """Export the captioner in the box, and write what it says of 112 pictures."""
+    """Export the captioner in the box and tiny ones, and write what they say of pictures."""
     from click.testing import CliRunner
 
     from edgecap.cli import main
@@ -497,6 +497,31 @@ def write_models(folder: Path) -> None:
                 for photo in sorted(photos.iterdir())
             ]
         write_json(folder / f"mobilenet-lstm-{recipe}.json", {"file": path.name, "cases": cases})
+    write_prefix_models(folder)
+    (folder / "complete").touch()
+
+
+def write_prefix_models(folder: Path) -> None:
+    """Export the export tests' tiny LSTMs and BiLSTMs that read prefixes, with what they say."""
+    import sys
+
+    sys.path.insert(0, str(ROOT))
+    from edgecap_export import Prover, export
+    from tests.export.conftest import photographs, trained
+    from tests.export.prefix_decoders import Bidirectional, Padded
+
+    photos = sorted((folder / "photos").glob("*-middle.png"))
+    for make in (Bidirectional, Padded):
+        source = trained(make, 60)
+        prover = Prover(source, photographs(10))
+        for recipe in ("float32", "dynamic-int8"):
+            path = folder / f"{make.name}-{recipe}.tflite"
+            export(source, path, recipe=recipe, prover=prover, gate=False)
+            with Captioner.load(path, threads=1) as captioner:
+                cases = [
+                    {"photo": photo.name, **said(captioner, photo, SEARCHES)} for photo in photos
+                ]
+            write_json(path.with_suffix(".json"), {"file": path.name, "cases": cases})
 
 
 def write_json(path: Path, value: Any) -> None:
