@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import PIL
 import pytest
 
 HERE = Path(__file__).parent
@@ -44,6 +45,8 @@ def assert_same(found: Any, wanted: Any, where: str) -> None:
 
 @pytest.mark.parametrize("name", MAKER.PARTS)
 def test_golden_file_is_of_this_runtime(name: str) -> None:
+    if name in ("resampling", "samples") and int(PIL.__version__.split(".")[0]) < 13:
+        pytest.skip("Pillow before 13 resizes tall pictures in another order")
     made = json.loads(json.dumps(MAKER.PARTS[name](MAKER.GOLDEN)))
     wanted = json.loads((MAKER.GOLDEN / f"{name}.json").read_text("utf-8"))
     assert_same(made, wanted, name)
