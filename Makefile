@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 COMPAT := .venv-compat
 
-.PHONY: demo test test-devices lint wheel compat clean
+.PHONY: demo test test-devices lint wheel compat web clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgecap demo -o demo
@@ -48,5 +48,18 @@ $(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt
 		-e "./runtime[tflite,onnx]" -e ".[export,dev]"
 	touch $@
 
+# The app for a phone's browser, with two captioners of the box: built, then served at port 8000.
+# It needs Node 20 or newer.
+WEB_CAPTIONERS := build/web/mobilenet-lstm-static-int8.tflite build/web/mobilenet-lstm-small.tflite
+
+web: $(WEB_CAPTIONERS)
+	cd runtime/web && npm ci --no-audit --no-fund
+	cd runtime/web && node tools/build.js $(WEB_CAPTIONERS:%=../../%)
+	cd runtime/web && node tools/serve.js
+
+build/web/mobilenet-lstm-%.tflite: $(INSTALLED)
+	mkdir -p build/web
+	$(BIN)/edgecap export mobilenet-lstm -o $@ --quantize $* --calibrate edgecap/samples
+
 clean:
-	rm -rf $(VENV) $(COMPAT) .devices demo dist build
+	rm -rf $(VENV) $(COMPAT) .devices demo dist build runtime/web/build runtime/web/types

@@ -140,13 +140,19 @@ def put_first(model: Any, signature_key: str) -> None:
 
 
 def drop_row_signatures(model: Any) -> None:
-    """Remove the note that a row count is open.
+    """Remove the note that a row count is open, and keep that of a signature's open length.
 
     LiteRT.js refuses a graph with open row counts; Python's interpreter resizes without the note.
+    The length of a prefix is another matter: one row of any length runs in LiteRT.js, but only
+    where its input says that the length is open.
     """
-    for graph in model.subgraphs:
-        for tensor in graph.tensors:
-            tensor.shapeSignature = None
+    called = {item.subgraphIndex for item in model.signatureDefs}
+    for index, graph in enumerate(model.subgraphs):
+        taken = {int(place) for place in graph.inputs} if index in called else set()
+        for place, tensor in enumerate(graph.tensors):
+            sides = () if tensor.shapeSignature is None else tensor.shapeSignature[1:]
+            open_length = place in taken and any(side < 0 for side in sides)
+            tensor.shapeSignature = [1, *map(int, sides)] if open_length else None
 
 
 def raise_versions(model: Any) -> None:

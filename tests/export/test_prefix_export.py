@@ -42,6 +42,20 @@ def test_every_format_and_recipe_says_what_keras_says(prefix_exported, suffix, r
         assert 1e-3 < parity.p99 <= 0.1
 
 
+@pytest.mark.parametrize("recipe", BOUND)
+def test_only_an_open_length_is_noted_as_open(prefix_exported, prefix_source, recipe):
+    """LiteRT.js resizes an input to a prefix only where the file says that its length is open."""
+    model = flatbuffer.read(prefix_exported[".tflite", recipe].path.read_bytes())
+    open_sides = {
+        tensor.name.decode(): [int(side) for side in tensor.shapeSignature]
+        for graph in model.subgraphs
+        for tensor in graph.tensors
+        if tensor.shapeSignature is not None
+    }
+    fixed = prefix_source.decoder.prefix.length is not None
+    assert open_sides == ({} if fixed else {"prefix/ids": [1, -1]})
+
+
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
 def test_runtime_says_the_reference_captions(prefix_exported, prefix_prover, suffix):
     with Captioner.load(prefix_exported[suffix, "float32"].path, threads=1) as captioner:
