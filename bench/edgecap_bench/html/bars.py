@@ -177,7 +177,7 @@ def _ruler(scale: Scale) -> Node:
     )
     return node(
         "li",
-        node("svg", *figures, class_="track", width="100%", height=_HEIGHT),
+        node("svg", *figures, class_="track", width="100%", height=_HEIGHT, aria_hidden="true"),
         class_="ruler",
         aria_hidden="true",
     )
