@@ -57,6 +57,7 @@ def distribution(group: Group) -> Node | None:
     if not strips:
         return None
     values = [times[key] for _, _, times in strips for key in ("p50", "max")]
+    values += [end for _, _, times in strips for end in times["p50_interval"] or () if end > 0]
     scale = log_scale(values, ticks=6)
     lines = [_strip(row, search, times, scale) for row, search, times in strips]
     return _block(group.title, [_ruler(scale), *lines])
@@ -177,7 +178,7 @@ def _ruler(scale: Scale) -> Node:
     )
     return node(
         "li",
-        node("svg", *figures, class_="track", width="100%", height=_HEIGHT),
+        node("svg", *figures, class_="track", width="100%", height=_HEIGHT, aria_hidden="true"),
         class_="ruler",
         aria_hidden="true",
     )

@@ -47,10 +47,13 @@ def linear_scale(values: Sequence[float], *, from_zero: bool = False, ticks: int
     return Scale(low, high, _ticks(low, high, ticks))
 
 
-def log_scale(values: Sequence[float], ticks: int = 8) -> Scale:
-    """Make a logarithmic axis for figures above 0, at least one; at most so many ticks."""
+def log_scale(values: Sequence[float], ticks: int = 8, margin: float = _MARGIN) -> Scale:
+    """Make a logarithmic axis for figures above 0, at least one; at most so many ticks.
+
+    margin: what is left free on both sides, as a share of the figures' own part.
+    """
     low, high = min(values), max(values)
-    space = max((high / low) ** _MARGIN, 1.1)
+    space = max((high / low) ** margin, 1.1)
     low, high = low / space, high * space
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
