@@ -13,12 +13,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
+from edgecap_bench.report import SCHEMA as READ
 from edgecap_runtime.errors import OptionError
 
 __all__ = ["check_report", "read_report", "row_name"]
-
-READ = "edgecap-bench/2"
-"""The version that this schema describes."""
 
 _TYPES = {
     "array": "a list",
