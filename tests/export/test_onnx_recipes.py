@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import keras
 import numpy as np
 import onnx
 import onnxruntime
@@ -12,6 +15,8 @@ from edgecap_export import Recipe, encoder_blocks, export, onnx_view, recipe_nam
 from edgecap_export.onnx_layers import convolutions
 from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.errors import OptionError
+
+from .conftest import SIZE
 
 GATE = recipe_named("small").gate
 INT8 = {"embedding": "int8", "step": "uint8", "output": "uint8"}
@@ -118,6 +123,42 @@ def encoded(report, source, pixels) -> tuple[np.ndarray, np.ndarray]:
     found = session.run(["next_state_image"], {"image": pixels, **nothing})[0]
     features = source.encoder(pixels.astype("float32"), training=False)
     return found, np.asarray(source.decoder.first_state(features)["image"])
+
+
+def branching_encoder(features: int) -> object:
+    """An encoder whose convolutions read what others read too, as InceptionV3's branches do."""
+    keras.utils.set_random_seed(2)
+    layers = keras.layers
+    pixels = keras.Input((SIZE, SIZE, 3))
+    found = layers.Rescaling(1 / 127.5, -1)(pixels)
+    found = layers.Conv2D(16, 3, 2, "same", activation="relu")(found)
+    for width in (16, features // 4):
+        branches = [
+            layers.Conv2D(width, kernel, 1, "same", activation="relu")(found)
+            for kernel in (1, 3, 5)
+        ]
+        pooled = layers.AveragePooling2D(3, 1, "same")(found)
+        branches.append(layers.Conv2D(width, 1, activation="relu")(pooled))
+        found = layers.Concatenate()(branches)
+    return keras.Model(pixels, layers.GlobalAveragePooling2D()(found))
+
+
+def test_no_convolution_stays_float_in_the_interpreter(source, calibration, tmp_path):
+    encoder = branching_encoder(int(source.encoder.output_shape[-1]))
+    made = dataclasses.replace(source, encoder=encoder)
+    recipe = Recipe("branches", "", GATE, encoder="static-int8")
+    export(made, tmp_path / "a.onnx", recipe=recipe, calibration=calibration, gate=False)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(tmp_path / "a.onnx", options)
+    (node,) = (
+        node for node in onnx.load(tmp_path / "optimized.onnx").graph.node if node.op_type == "If"
+    )
+    graph = next(item.g for item in node.attribute if item.g.name == "encode")
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("QLinearConv") == 9
+    assert "Conv" not in kinds
 
 
 def test_biases_take_back_what_rounding_changed(padded_source, calibration, written):
