@@ -51,7 +51,6 @@ def print_report(report: Mapping[str, Any]) -> None:
         _print(
             "ratios of caption times, photograph by photograph; greedy words that are the same",
             (
-                *("this / bare parts", "cold / bare", "many / bare"),
                 *(f"{name} / greedy" for name in beams),
                 # Broken by hand, for rich cuts long words instead of breaking them at a hyphen.
                 *(name.replace("-", "-\n") + " / this" for name in baselines),
@@ -60,13 +59,21 @@ def print_report(report: Mapping[str, Any]) -> None:
             rows,
             lambda row, beams=beams, names=baselines: _ratios(row, beams, names),
         )
+        over_bare = [row for row in rows if row["ratios"]["over_bare"] is not None]
+        if over_bare:
+            _print(
+                "ratios to the bare parts",
+                ("caption", "cold start", "many a second"),
+                over_bare,
+                _over_bare,
+            )
     for search in report["settings"]["searches"]:
         scored = _scored(report["rows"], search)
         if scored:
             _print(
                 f"{search}: corpus BLEU and CIDEr-D on {scored[0]['quality'][search]['images']} "
-                "photographs; captions that are the same",
-                ("BLEU-1", "BLEU-4", "95 %", "CIDEr-D", "same", "BLEU-4 change", "p"),
+                "photographs; captions that are the same; change of BLEU-4",
+                ("BLEU-1", "BLEU-4", "95 %", "CIDEr-D", "same", "change", "p"),
                 scored,
                 lambda row, search=search: _quality(row["quality"][search]),
             )
@@ -151,12 +158,16 @@ def _quality(scores: Mapping[str, Any]) -> list[str]:
 def _ratios(row: Mapping[str, Any], beams: Sequence[str], baselines: Sequence[str]) -> list[str]:
     ratios, same = row["ratios"], row["same_words"]
     return [
-        *(_number(ratios[name]) for name in ("over_bare", "cold_over_bare", "saturated_over_bare")),
         *(_number(ratios["beam_over_greedy"].get(name.partition(" ")[2])) for name in beams),
         *(_number(ratios["faster_than"].get(name)) for name in baselines),
         # Spaces that don't break.
         f"{same['same']}\u00a0of\u00a0{same['photos']}" if same else _NONE,
     ]
+
+
+def _over_bare(row: Mapping[str, Any]) -> list[str]:
+    names = ("over_bare", "cold_over_bare", "saturated_over_bare")
+    return [_number(row["ratios"][name]) for name in names]
 
 
 def _compared(rows: Sequence[Mapping[str, Any]]) -> set[str]:
@@ -181,9 +192,7 @@ def _remarks(report: Mapping[str, Any]) -> list[str]:
         None,
     )
     if against is not None:
-        lines.append(
-            f"same, BLEU-4 change and p: against {against}, p by approximate randomisation"
-        )
+        lines.append(f"same, change and p: against {against}, p by approximate randomisation")
     rates = {row["throughput"]["how"] for row in rows if row["throughput"]} - {None}
     if rates:
         lines.append(f"many: captions a second at full load ({'; '.join(sorted(rates))})")
