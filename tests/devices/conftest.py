@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -11,11 +10,9 @@ import pytest
 # The tests share `emulated`; with pytest's importlib mode a folder isn't importable by itself.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from emulated import BOARDS, FOLDER, SUITES, Pi
+from emulated import BOARDS, FOLDER, FULL, SUITES, WANTED, Pi
 from PIL import Image, ImageOps
 
-WANTED = os.environ.get("EDGECAP_DEVICES")
-FULL = WANTED == "full"
 SAMPLES = Path(__file__).parents[2] / "edgecap" / "samples"
 QUICK_PHOTOS = ("german-shepherd.jpg", "people-at-city-gate.jpg")
 

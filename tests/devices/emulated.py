@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BOARDS", "FOLDER", "QEMU", "SUITES", "Board", "Pi"]
+__all__ = ["BOARDS", "FOLDER", "FULL", "QEMU", "SUITES", "WANTED", "Board", "Pi"]
 
+WANTED = os.environ.get("EDGECAP_DEVICES")
+"""Which run the Makefile asks for, `quick` or `full`; None in `make test`."""
+FULL = WANTED == "full"
 FOLDER = Path(__file__).parents[2] / ".devices"
 QEMU = "qemu-aarch64-static"
 SUITES = {"bookworm": "3.11", "trixie": "3.13"}

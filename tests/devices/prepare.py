@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-from emulated import BOARDS, FOLDER, QEMU, SUITES
+from emulated import BOARDS, FOLDER, FULL, QEMU, SUITES
 
 ROOT = Path(__file__).parents[2]
 TOOLS = {QEMU: "qemu-user-static", "mmdebstrap": "mmdebstrap"}
@@ -39,12 +39,11 @@ def main() -> None:
     if parser.parse_args().export:
         export()
         return
-    full = os.environ.get("EDGECAP_DEVICES") == "full"
     need_tools()
     # The export computes while the rest loads from the network.
     exporting = start_export()
     try:
-        for suite in SUITES if full else ["bookworm"]:
+        for suite in SUITES if FULL else ["bookworm"]:
             make_root(suite)
             make_site(suite)
             make_boards(suite)

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FULL
-from emulated import BOARDS, Pi
+from emulated import BOARDS, FULL, Pi
 
 from edgecap_runtime import Captioner
 

@@ -31,7 +31,6 @@ from edgecap_runtime.watching import pump as pump_module
 from edgecap_runtime.watching.change import ChangeDetector
 from edgecap_runtime.watching.lines import FileLines, StreamLines
 from edgecap_runtime.watching.loop import Choices, Sighting, Totals, watch
-from edgecap_runtime.watching.pump import Pump
 from edgecap_runtime.watching.stopping import Stop, Wakeups, stopped_by_signals
 
 COOL = Health(48.0, (), (), 1500, 2400)
@@ -45,7 +44,6 @@ def picture(seed: int) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pump_module, "_RETRIES_S", (0.01,))
-    monkeypatch.setattr(Pump.__init__, "__defaults__", ((0.01,),))
 
 
 class Watched:
@@ -326,6 +324,39 @@ class TestLines:
         for path in (tmp_path / "none" / "out.jsonl", tmp_path):
             with pytest.raises(EdgecapError, match=r"Unable to write .*; choose a file"):
                 FileLines(str(path), pytest.fail)
+
+    def test_a_line_that_a_full_disk_cut_off_is_ended(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "out"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT)
+        lines = StreamLines("standard output", file, lambda said: None)
+        real, room = os.write, [5, 0, 0]
+
+        def full(file: int, data: bytes) -> int:
+            if not room[0]:
+                room.pop(0)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            taken = real(file, data[: room[0]])
+            room[0] -= taken
+            return taken
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full)
+            lines.write("one two")
+            lines.write("three")
+        lines.write("four")
+        os.close(file)
+        assert path.read_text() == "one t\nfour\n"
+
+    def test_a_stream_to_a_file_is_written_where_it_stands(self, tmp_path: Path) -> None:
+        path = tmp_path / "out"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT)
+        lines = StreamLines("standard output", file, pytest.fail)
+        for line in ("one", "two"):
+            lines.write(line)
+        os.close(file)
+        assert path.read_text() == "one\ntwo\n"
 
     def test_a_reader_that_goes_away_is_passed_on(self) -> None:
         reading, writing = os.pipe()

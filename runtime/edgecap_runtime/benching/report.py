@@ -93,7 +93,12 @@ def as_lines(report: Mapping[str, Any], measured: Measured) -> Iterator[str]:
     memory, load = report["memory_mb"], report["load_ms"]
     photos = settings["photos"]
     yield ", ".join(
-        (machine["model"], f"{machine['cores']} cores", machine["os"], machine["architecture"])
+        (
+            machine["model"] or machine["cpu"],
+            f"{machine['cores']} cores",
+            machine["os"],
+            machine["architecture"],
+        )
     )
     yield (
         f"{file['name']}: {file['bytes'] / 1e6:.1f} MB, {file['encoder']} + {file['decoder']}, "

@@ -1,6 +1,6 @@
 """How warm the machine is, and whether it slows itself down.
 
-A Raspberry Pi's firmware says so by sysfs or by `vcgencmd`; elsewhere the kernel's thermal zones
+A Raspberry Pi's firmware says so by `vcgencmd` or in sysfs; elsewhere the kernel's thermal zones
 give the temperature, and the clocks are what there is to see of throttling.
 """
 
@@ -93,13 +93,14 @@ def _named(bits: int) -> tuple[str, ...]:
 
 
 def _throttled_bits(root: Path, run: Run) -> int | None:
+    # vcgencmd first: reading the kernel's file may clear what happened before.
+    said = run(["vcgencmd", "get_throttled"])
+    with suppress(ValueError):
+        return int((said or "").partition("=")[2].strip(), 16)
     for pattern in _FIRMWARE:
         for path in sorted(root.glob(pattern)):
             with suppress(ValueError):
                 return int(_text(path) or "", 16)
-    said = run(["vcgencmd", "get_throttled"])
-    with suppress(ValueError):
-        return int((said or "").partition("=")[2].strip(), 16)
     return None
 
 

@@ -32,8 +32,7 @@ class Lines:
     def write(self, line: str) -> None:
         """Write a line; raises `BrokenPipeError` where the reader has gone, else nothing."""
         try:
-            with self._opened() as file:
-                _append(file, line.encode() + b"\n")
+            self._put(line.encode() + b"\n")
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -49,8 +48,7 @@ class Lines:
             self._say(f"{self._name} is written again; {self._missing} lines are missing in it.")
             self._missing = 0
 
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
+    def _put(self, line: bytes) -> None:
         raise NotImplementedError
 
 
@@ -71,10 +69,29 @@ class FileLines(Lines):
                     "exists and is yours to write to."
                 ) from None
 
+    def _put(self, line: bytes) -> None:
+        """Append a whole line or, to a regular file, nothing."""
+        with self._opened() as file:
+            facts = os.fstat(file)
+            regular = stat.S_ISREG(facts.st_mode)
+            if regular and facts.st_size:
+                os.lseek(file, facts.st_size - 1, os.SEEK_SET)
+                if os.read(file, 1) != b"\n":
+                    # What a power cut left of a line stands alone, and doesn't spoil this one.
+                    line = b"\n" + line
+            try:
+                _write(file, line)
+            except OSError:
+                if regular:
+                    with suppress(OSError):
+                        os.ftruncate(file, facts.st_size)
+                raise
+
     @contextmanager
     def _opened(self) -> Iterator[int]:
         # Readable too, to see whether the line before is whole.
-        file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        how = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        file = os.open(self._path, how, 0o644)
         try:
             yield file
         finally:
@@ -82,38 +99,28 @@ class FileLines(Lines):
 
 
 class StreamLines(Lines):
-    """Writes to a descriptor that is open, as standard output is."""
+    """Writes to a descriptor that is open, as standard output is, and perhaps not ours alone."""
 
     def __init__(self, name: str, file: int, say: Say) -> None:
         """Take the descriptor."""
         super().__init__(name, say)
         self._file = file
+        self._torn = False
 
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
-        yield self._file
+    def _put(self, line: bytes) -> None:
+        """Write a line, after the end of one that a full disk cut."""
+        if self._torn:
+            _write(self._file, b"\n")
+            self._torn = False
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        finally:
+            self._torn = 0 < written < len(line)
 
 
-def _append(file: int, line: bytes) -> None:
-    """Append a whole line or, to a regular file, nothing."""
-    facts = os.fstat(file)
-    regular = stat.S_ISREG(facts.st_mode)
-    if regular and facts.st_size and not _ends_line(file, facts.st_size):
-        # What a power cut left of a line stands alone, and doesn't spoil this one.
-        line = b"\n" + line
+def _write(file: int, line: bytes) -> None:
     written = 0
-    try:
-        while written < len(line):
-            written += os.write(file, line[written:])
-    except OSError:
-        if regular and written:
-            with suppress(OSError):
-                os.ftruncate(file, facts.st_size)
-        raise
-
-
-def _ends_line(file: int, size: int) -> bool:
-    try:
-        return os.pread(file, 1, size - 1) == b"\n"
-    except OSError:  # open for writing only, as a shell's `>` gives it
-        return True
+    while written < len(line):
+        written += os.write(file, line[written:])

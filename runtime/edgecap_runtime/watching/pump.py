@@ -36,12 +36,11 @@ class Pump:
         wakeups: Wakeups,
         say: Say,
         backlog: int,
-        retries_s: tuple[float, ...] = _RETRIES_S,
     ) -> None:
         """Take a source that isn't open.
 
         wakeups: woken when a picture came; say: tells the user a sentence; backlog: pictures
-        that are kept; retries_s: pauses in seconds between attempts to open it.
+        that are kept.
         """
         self.error: Exception | None = None
         """What ended the thread, if it wasn't `stop`."""
@@ -49,7 +48,6 @@ class Pump:
         self._wakeups = wakeups
         self._say = say
         self._backlog = backlog
-        self._retries_s = retries_s
         self._waiting: deque[Frame] = deque()
         self._passed_over = 0
         self._lock = Lock()
@@ -107,7 +105,7 @@ class Pump:
                         f"{_capital(self._source.name)} is not there ({first_line(error)}); "
                         "waiting for it."
                     )
-                pause = self._retries_s[min(failed, len(self._retries_s) - 1)]
+                pause = _RETRIES_S[min(failed, len(_RETRIES_S) - 1)]
                 failed += 1
                 self._stopped.wait(pause)
                 continue
@@ -125,7 +123,7 @@ class Pump:
                 self._say(
                     f"{_capital(self._source.name)} has gone ({first_line(error)}); waiting for it."
                 )
-                self._stopped.wait(self._retries_s[0])
+                self._stopped.wait(_RETRIES_S[0])
                 return
             if frame is not None:
                 self._keep(frame)
