@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# The hand-made captioners of the runtime's tests.
+sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
+
+import tiny
+
 from edgecap_runtime import Captioner
 from edgecap_runtime.bundle import write_bundle
 from edgecap_runtime.manifest import Manifest
 from edgecap_runtime.options import DecodingOptions
 from edgecap_runtime.preparation import prepare
 
-ROOT = Path(__file__).parents[2]
-SAMPLES = ROOT / "edgecap" / "samples"
-# The hand-made captioners of the runtime's tests.
-sys.path.insert(0, str(ROOT / "tests" / "runtime"))
-
-import tiny
+SAMPLES = Path(__file__).parents[2] / "edgecap" / "samples"
 
 
 @dataclass(frozen=True)
