@@ -16,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 C = ROOT / "runtime" / "embedding" / "c"
 JS = ROOT / "runtime" / "embedding" / "js"
+DOCUMENT = ROOT / "docs" / "embedding.md"
 STRICT = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 compiler = shutil.which("cc") or shutil.which("gcc")
@@ -207,3 +208,16 @@ def test_node_refuses_with_one_sentence(node, tiny_onnx, tmp_path) -> None:
     cut.write_bytes(case.path.read_bytes()[:-10])
     said = refusal([node, JS / "caption.js", cut], case.pixels)
     assert said == "error: The file is truncated; copy or export it again."
+
+
+def test_the_page_shows_the_samples_as_they_are() -> None:
+    """Each piece of C and JavaScript on the page stands so in a sample that is run."""
+    text = DOCUMENT.read_text("utf-8")
+    blocks = re.findall(r"```(c|js)\n(.*?)```", text, re.DOTALL)
+    assert {language for language, _ in blocks} == {"c", "js"}
+    sources = {
+        "c": [path.read_text("utf-8") for path in C.glob("*.c")],
+        "js": [path.read_text("utf-8") for path in JS.glob("*.js")],
+    }
+    for language, block in blocks:
+        assert any(block in source for source in sources[language]), block
