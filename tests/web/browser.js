@@ -86,10 +86,12 @@ export function serveLibrary(headers = {}) {
 /**
  * Make the exported captioners and what Python says with them, once; needs Python with edgecap.
  *
+ * @param {string} [option] Which of them: an option of make_golden.py.
+ * @param {string} [folder] Where they are.
  * @returns {string | false} Why there are none, or false.
  */
-export function noModels() {
-  if (existsSync(`${BUILD}/complete`)) return false;
+export function noModels(option = "--models", folder = BUILD) {
+  if (existsSync(`${folder}/complete`)) return false;
   const python = [process.env.EDGECAP_PYTHON, `${ROOT}/.venv/bin/python`].find(
     (path) => path && existsSync(path),
   );
@@ -97,7 +99,8 @@ export function noModels() {
     return "needs exported captioners: run make demo, or set EDGECAP_PYTHON to a Python with edgecap";
   }
   try {
-    execFileSync(python, [`${ROOT}/tests/web/make_golden.py`, "--models", BUILD], { stdio: "pipe" });
+    const command = [`${ROOT}/tests/web/make_golden.py`, option, folder];
+    execFileSync(python, command, { stdio: "pipe" });
     return false;
   } catch (error) {
     throw new Error(`make_golden.py failed: ${error.stderr ?? error}`);

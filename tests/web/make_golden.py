@@ -2,6 +2,7 @@
 
     python tests/web/make_golden.py                    # tests/web/golden, which is committed
     python tests/web/make_golden.py --models FOLDER    # exported captioners, made when tests run
+    python tests/web/make_golden.py --onnx FOLDER      # the .onnx one, likewise
 
 `test_golden.py` holds the committed files to the Python runtime of today.
 """
@@ -22,6 +23,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from edgecap_runtime import Captioner
+from edgecap_runtime.backends import open_backend
 from edgecap_runtime.decoding import decode
 from edgecap_runtime.errors import EdgecapError
 from edgecap_runtime.manifest import Manifest
@@ -501,6 +503,51 @@ def write_models(folder: Path) -> None:
     (folder / "complete").touch()
 
 
+def write_onnx_model(folder: Path) -> None:
+    """Export the captioner in the box as .onnx with its search inside, with what it says."""
+    from click.testing import CliRunner
+
+    from edgecap.cli import main
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "captioner.onnx"
+    words = ["export", "mobilenet-lstm", "-o", str(path), "--quantize", "static-int8"]
+    done = CliRunner().invoke(main, [*words, "--calibrate", str(SAMPLES), "--one-call"])
+    if done.exit_code:
+        raise SystemExit(done.output)
+    with Captioner.load(path, threads=1) as captioner:
+        photos = sorted(SAMPLES.glob("*.jpg"))
+        captions = [captioner.caption(photo, beam=1) for photo in photos]
+        manifest = captioner.manifest
+    backend = open_backend(path, manifest, 1)
+    cases = [
+        {
+            "photo": photo.name,
+            "ids": caption.ids,
+            "text": caption.text,
+            "leads": leads(backend, prepare(photo, manifest.preparation), caption.ids, manifest),
+        }
+        for photo, caption in zip(photos, captions, strict=True)
+    ]
+    backend.close()
+    write_json(folder / "captioner.json", {"file": path.name, "cases": cases})
+    (folder / "complete").touch()
+
+
+def leads(backend: Any, image: Any, ids: Sequence[int], manifest: Any) -> list[float]:
+    """By how much each token of a greedy caption, the end included, leads the next allowed one."""
+    vocabulary = manifest.vocabulary
+    never = [*vocabulary.never_said, vocabulary.start_id]
+    state, token, found = backend.encode(image), vocabulary.start_id, []
+    for following in (*ids, vocabulary.end_id):
+        logits, state = backend.step(np.array([token], np.int32), state)
+        logits[0, never] = -np.inf
+        second, first = np.sort(logits[0])[-2:]
+        found.append(round(float(first - second), 4))
+        token = following
+    return found
+
+
 def write_prefix_models(folder: Path) -> None:
     """Export the export tests' tiny LSTMs and BiLSTMs that read prefixes, with what they say."""
     import sys
@@ -531,9 +578,13 @@ def write_json(path: Path, value: Any) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", type=Path, help="folder for exported captioners")
+    parser.add_argument("--onnx", type=Path, help="folder for the .onnx one")
     chosen = parser.parse_args()
     if chosen.models is not None:
         write_models(chosen.models)
+    if chosen.onnx is not None:
+        write_onnx_model(chosen.onnx)
+    if chosen.models is not None or chosen.onnx is not None:
         return
     GOLDEN.mkdir(exist_ok=True)
     write_pictures(GOLDEN / "pictures")
