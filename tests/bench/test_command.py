@@ -41,7 +41,7 @@ def test_an_unknown_target_names_the_legal_ones(
         monkeypatch,
     )
     assert repr(target) in said
-    assert "choose among gpu, notebook, notebook-compiled, keras, tflite:float32, " in said
+    assert "choose among notebook, notebook-compiled, keras, gpu, tflite:float32, " in said
     assert "tflite:static-int8, " in said
     assert "onnx:dynamic-int8, " in said
     assert said.count("\n") == 1
