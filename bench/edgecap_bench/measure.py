@@ -16,7 +16,7 @@ from edgecap_bench.sample import Sample
 from edgecap_bench.statistics import NOISY, median_interval, percentile
 from edgecap_bench.targets.registry import Plan
 
-__all__ = ["Bench", "Row", "Timed", "silent", "within"]
+__all__ = ["Bench", "Row", "Timed", "caption_rounds", "silent", "within"]
 
 Progress = Callable[[int, int], None]
 
@@ -276,16 +276,22 @@ class Bench:
         return list(row.said[photo, 1].ids)
 
 
-def _noisy(row: Row) -> bool:
-    """Say whether the median greedy caption is not known well."""
+def caption_rounds(row: Row, beam: int) -> list[list[float]]:
+    """Give the times of a row's whole captions by one search, milliseconds, round by round."""
     rounds: dict[int, list[float]] = {}
     for item in row.timed:
-        if item.beam == 1:
+        if item.beam == beam:
             rounds.setdefault(item.round, []).append(item.sample.caption_ms)
+    return list(rounds.values())
+
+
+def _noisy(row: Row) -> bool:
+    """Say whether the median greedy caption is not known well."""
+    rounds = caption_rounds(row, 1)
     if not rounds:
         return False
-    low, high = median_interval(list(rounds.values()), 0)
-    return high - low > NOISY * percentile([ms for each in rounds.values() for ms in each], 50)
+    low, high = median_interval(rounds, 0)
+    return high - low > NOISY * percentile([ms for each in rounds for ms in each], 50)
 
 
 def _sample(answer: Mapping[str, Any]) -> Sample:

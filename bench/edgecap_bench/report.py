@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgecap_bench.machine import file_facts
-from edgecap_bench.measure import Row, Timed
+from edgecap_bench.measure import Row, Timed, caption_rounds
 from edgecap_bench.quality import Quality
 from edgecap_bench.sample import PARTS, Sample
 from edgecap_bench.statistics import NOISY, median_interval, percentile, ratio_of_photos, summary
@@ -138,12 +138,9 @@ def _throughput(row: Row, greedy: Sequence[Timed]) -> dict[str, Any] | None:
 
 
 def _captions(row: Row, beam: int, seed: int) -> dict[str, Any]:
-    rounds: dict[int, list[float]] = {}
-    for item in row.timed:
-        if item.beam == beam:
-            rounds.setdefault(item.round, []).append(item.sample.caption_ms)
-    whole = summary([value for values in rounds.values() for value in values])
-    low, high = median_interval(list(rounds.values()), seed)
+    rounds = caption_rounds(row, beam)
+    whole = summary([value for values in rounds for value in values])
+    low, high = median_interval(rounds, seed)
     return {**whole, "p50_interval": [low, high], "noisy": high - low > NOISY * whole["p50"]}
 
 

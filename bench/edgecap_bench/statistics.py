@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping, Sequence
+
+from edgecap_runtime.benching.summary import percentile
 
 __all__ = ["NOISY", "median_interval", "percentile", "ratio_of_photos", "summary"]
 
@@ -12,21 +13,6 @@ NOISY = 0.05
 """A median whose interval is wider than this share of it is marked noisy."""
 
 _RESAMPLES = 400
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """Give a percentile, linear between the two nearest values (Hyndman and Fan 1996, type 7).
-
-    Raises `ValueError` for no values, or a percent outside 0 to 100.
-    """
-    if not values or not 0 <= percent <= 100:
-        raise ValueError(f"no percentile {percent} of {len(values)} values")
-    ordered = sorted(values)
-    place = (len(ordered) - 1) * percent / 100
-    below, above = math.floor(place), math.ceil(place)
-    if below == above:
-        return ordered[below]
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:

@@ -56,7 +56,8 @@ class FifoSource:
 
     def next(self, wanted: bool) -> Frame | None:
         """Give the last JPEG that what can be read now completes."""
-        assert self._pipe is not None, "next() before open()"
+        if self._pipe is None:
+            raise RuntimeError("next() was called before open()")
         ready, _, _ = select.select([self._pipe], [], [], _WAIT_S)
         if not ready:
             return None
