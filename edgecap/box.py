@@ -16,11 +16,13 @@ def captioners() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(folder.glob("*/run.json"))}
 
 
-def find_run(name_or_path: str | Path) -> Path:
+def find_run(name_or_path: str | Path, *, or_file: bool = False) -> Path:
     """Find a captioner in Keras form.
 
     Args:
-        name_or_path: a folder that `edgecap train` wrote, or a name from `captioners()`.
+        name_or_path: a folder that `edgecap train` wrote, or a name from `captioners()`; a folder
+            goes before a name.
+        or_file: whether an exported file would have been good too, for the error's sentence.
 
     Raises:
         OptionError: it is neither.
@@ -33,9 +35,10 @@ def find_run(name_or_path: str | Path) -> Path:
         return known[str(name_or_path)]
     names = ", ".join(known) or "none in this installation"
     what = "is no run (it holds no run.json)" if path.exists() else "is neither a folder nor a name"
+    file = "an exported file (.tflite or .onnx), " if or_file else ""
     raise OptionError(
-        f"{str(name_or_path)!r} {what}; give a folder that `edgecap train` wrote, or one of the "
-        f"captioners in the box: {names}"
+        f"{str(name_or_path)!r} {what}; give {file}a folder that `edgecap train` wrote, or one of "
+        f"the captioners in the box: {names}"
     )
 
 

@@ -131,7 +131,8 @@ def print_notes(notes: Iterable[str | None]) -> None:
     """Write what a user should know besides the answer, a line each, to stderr; None is nothing."""
     for note in notes:
         if note is not None:
-            ERRORS.print(note, style="yellow", markup=False)
+            # Not broken into lines: a path in it stays one that can be copied.
+            ERRORS.print(note, style="yellow", markup=False, soft_wrap=True)
 
 
 def print_table(

@@ -127,6 +127,47 @@ def test_caption_and_show_are_the_runtimes_own(exported: Path, tiny_data: Path) 
     assert "float32" in shown.output
 
 
+def test_caption_and_show_take_a_name_and_export_it_once(
+    trained: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    in_the_box = tmp_path / "box" / "tiny"
+    shutil.copytree(trained, in_the_box)
+    monkeypatch.setattr("edgecap.box.captioners", lambda: {"tiny": in_the_box})
+    monkeypatch.chdir(tmp_path)
+    photo = tiny_data / "images" / "000_red.jpg"
+
+    def caption(*options: str) -> list[Path]:
+        done = run("caption", "--beam", 2, "tiny", photo, "--json", *options)
+        assert done.exit_code == 0, done.output
+        assert "red" in json.loads(done.stdout)[0]["words"]
+        said = "tiny was exported to" in done.stderr
+        made = set((tmp_path / "cache" / "edgecap" / "captioners").iterdir())
+        assert said == bool(made - known)
+        known.update(made)
+        return sorted(known)
+
+    known: set[Path] = set()
+    assert len(caption()) == 1
+    assert len(caption()) == 1
+    assert len(caption("--quantize", "dynamic-int8")) == 2
+    shown = run("show", "tiny")
+    assert f"file: {caption()[1]}" in shown.output
+    assert "checked on 14" in shown.output
+    assert len(known) == 2
+    # Another captioner under the same name is another file.
+    record = json.loads((in_the_box / "run.json").read_text())
+    (in_the_box / "run.json").write_text(json.dumps({**record, "name": "tinier"}))
+    assert len(caption()) == 3
+    # A run of that name goes before the box, and a file before both.
+    shutil.copytree(trained, tmp_path / "tiny")
+    assert len(caption()) == 3
+    assert json.loads(run("show", "tiny", "--json").stdout)["name"] != "tinier"
+    shutil.rmtree(tmp_path / "tiny")
+    shutil.copy(caption()[0], tmp_path / "tiny")
+    assert run("show", "tiny").output.startswith("file: tiny (")
+
+
 def test_export_in_lines_for_people(trained: Path, tiny_data: Path, tmp_path: Path) -> None:
     done = run(
         "export", trained, "-o", tmp_path / "a.onnx", "--quantize", "dynamic-int8",
@@ -336,9 +377,10 @@ STATIC = ("export", "RUN", "-o", "x.tflite", "--quantize", "static-int8")
         (("caption", "EXPORTED", "nowhere.jpg"), "nowhere.jpg"),
         (("caption", "nowhere.tflite", "x.jpg"), "nowhere.tflite"),
         (("caption", "EXPORTED", "x.jpg", "--beam", "wide"), "--beam is 'wide'"),
-        (("show", "DATA"), ""),
-        (("show", "mobilenet-lstm"), "edgecap export mobilenet-lstm"),
-        (("caption", "RUN", "x.jpg"), "Keras form"),
+        (("caption", "mobilenet-lsm", "x.jpg"), "in the box: mobilenet-lstm"),
+        (("caption", "EXPORTED", "x.jpg", "--quantize", "small"), "is an exported file already"),
+        (("caption", "RUN", "x.jpg", "--quantize", "int2"), "dynamic-int8"),
+        (("show", "DATA"), "holds no run.json"),
         (("publish", "nowhere", "-o", "x", "--licence", "x"), "neither a folder nor a name"),
     ],
 )
