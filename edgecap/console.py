@@ -159,9 +159,10 @@ def print_scores(
 ) -> None:
     """Write what `edgecap.evaluation.score_captions` says of each search, metrics downwards.
 
-    faults: what `caption_faults` says of each search, if it was asked.
+    faults: what `edgecap.evaluation.judged_faults` says of each search, if it was asked.
     """
     from edgecap.metrics import METRICS  # imports nltk, which `edgecap --help` can do without
+    from edgecap.metrics.faults import LIMITS
 
     rows = [
         (label, *(_with_interval(figures, metric, place) for figures in scores.values()))
@@ -175,8 +176,8 @@ def print_scores(
     ]
     if faults:
         rows += [
-            (label, *(_percent(found[key]) for found in faults.values()))
-            for label, key in _FAULTS.items()
+            (limit.named, *(_judged(found["limits"][limit.key]) for found in faults.values()))
+            for limit in LIMITS
         ]
     rows.append(("photographs", *(str(figures["images"]) for figures in scores.values())))
     note = (
@@ -199,14 +200,6 @@ def print_difference(title: str, difference: Mapping[str, Any]) -> None:
     print_table(title, ("", "difference", "from", "to (95 %)", "p"), rows)
 
 
-_FAULTS = {
-    "end in article, preposition": "end_open",
-    "double a word": "double_a_word",
-    "run into the length limit": "at_the_limit",
-    "hold the unknown word": "unknown_word",
-}
-
-
 def _figure(figures: Mapping[str, Any], metric: Any, place: int) -> Any:
     """Take what stands for one of a metric's labels."""
     found = figures[metric.key]
@@ -220,5 +213,7 @@ def _with_interval(figures: Mapping[str, Any], metric: Any, place: int) -> str:
     return f"{_figure(figures, metric, place):.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+def _judged(found: Mapping[str, Any]) -> str:
+    if found["value"] is None:
+        return "-"
+    return f"{100 * found['value']:.1f} % {'holds' if found['holds'] else 'FAILS'}"

@@ -10,7 +10,7 @@ from typing import Any
 from edgecap.data.coco_words import coco_words
 from edgecap.metrics import METRICS, CaptionScorer
 from edgecap.metrics.captions import check_candidates, check_references
-from edgecap.metrics.faults import caption_faults
+from edgecap.metrics.faults import caption_faults, limits_kept
 from edgecap.metrics.resampling import INTERVAL, SAMPLES
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.options import search_name
@@ -20,7 +20,8 @@ __all__ = [
     "caption_faults",
     "caption_photos",
     "compare_captions",
-    "fault_limits",
+    "fault_rules",
+    "judged_faults",
     "score_captions",
     "searches",
     "write_captions",
@@ -134,7 +135,19 @@ def compare_captions(
     return Evaluation(references).difference(candidates, baseline)
 
 
-def fault_limits(captioner: str | Path) -> dict[str, Any]:
+def judged_faults(captions: Sequence[Sequence[str]], rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what `caption_faults` finds, and under "limits" what `limits_kept` says of it.
+
+    captions: as words; rules: as `fault_rules` gives them.
+
+    Raises:
+        EdgecapError: as for `caption_faults`.
+    """
+    faults = caption_faults(captions, **rules)
+    return {**faults, "limits": limits_kept(faults)}
+
+
+def fault_rules(captioner: str | Path) -> dict[str, Any]:
     """Give what `caption_faults` wants to know of a run or a file: `max_words` and `unknown`.
 
     captioner: a run, a name from the box, or an exported file.

@@ -75,9 +75,9 @@ def evaluate(
     from edgecap.data import load_dataset
     from edgecap.evaluation import (
         Evaluation,
-        caption_faults,
         caption_photos,
-        fault_limits,
+        fault_rules,
+        judged_faults,
         searches,
         write_captions,
     )
@@ -89,7 +89,7 @@ def evaluate(
     answer: dict[str, Any] = {"captioner": captioner, "data": dataset.name, "split": split}
     said: dict[str, list[list[str]]] = {}
     evaluation = Evaluation([photo.captions for photo in photos])
-    allowed = fault_limits(captioner)
+    rules = fault_rules(captioner)
     with progress_bar("captioning") as report:
         for search, words in caption_photos(
             captioner,
@@ -100,8 +100,10 @@ def evaluate(
             progress=report,
         ):
             said[search] = words
-            faults = caption_faults(words, **allowed)
-            answer[search] = {**evaluation.scores(words), "faults": faults}
+            answer[search] = {
+                **evaluation.scores(words),
+                "faults": judged_faults(words, rules),
+            }
     if captions is not None:
         write_captions(captions, [photo.path for photo in photos], said)
     against = None

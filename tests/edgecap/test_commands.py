@@ -106,13 +106,14 @@ def test_evaluate_gives_a_run_and_its_file_the_same_scores(
     assert answers[0]["beam 3"] == answers[1]["beam 3"]
     assert answers[0]["greedy"]["images"] == 8
     assert answers[0]["beam 3 minus greedy"] == answers[1]["beam 3 minus greedy"]
-    assert answers[0]["greedy"]["faults"]["at_the_limit"] == 0
+    limits = answers[0]["greedy"]["faults"]["limits"]
+    assert limits["at_the_limit"] == {"value": 0, "at_most": 0.005, "holds": True}
     assert answers[0]["greedy"]["meteor_exact_stem"] > 20
     lines = (tmp_path / "said.jsonl").read_text().splitlines()
     assert len(lines) == 8
     assert set(json.loads(lines[0])) == {"image", "greedy", "beam 3"}
     table = run("evaluate", exported, "--data", tiny_data, "--beam", 2)
-    for shown in ("beam 2", "METEOR (exact+stem)", "CIDEr-D", "double a word"):
+    for shown in ("beam 2", "METEOR (exact+stem)", "CIDEr-D", "double a word (≤ 0.5 %)", "holds"):
         assert shown in table.output
     both = run("evaluate", exported, "--data", tiny_data)
     assert "beam 3 minus greedy" in both.output
