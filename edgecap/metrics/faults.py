@@ -53,8 +53,9 @@ LIMITS = (
     FaultLimit("at_the_limit", "run into the length limit", 0.005),
     FaultLimit("different", "differ from each other", 0.4, least=True),
 )
-"""The limits, in the order of tables. That of different captions is meant for some 1000 photographs:
-fewer have more of them, in proportion."""
+"""The limits, in the order of tables.
+
+That of different captions is meant for 1000 photographs; a smaller set has more for its size."""
 
 
 def limits_kept(faults: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
