@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from edgecap.record import RECORD, read_record
 from edgecap_runtime.errors import OptionError
 
 
@@ -14,6 +15,16 @@ def captioners() -> dict[str, Path]:
     if not folder.is_dir():
         return {}
     return {path.parent.name: path.parent for path in sorted(folder.glob("*/run.json"))}
+
+
+def known_captioners() -> dict[str, Path]:
+    """Name to folder of the captioners that edgecap knows: `captioners()`, and those that have a
+    record there but no weights, in alphabetical order."""
+    folder = _inside("captioners")
+    if not folder.is_dir():
+        return {}
+    found = {path.parent for name in ("run.json", RECORD) for path in folder.glob(f"*/{name}")}
+    return {path.name: path for path in sorted(found)}
 
 
 def find_run(name_or_path: str | Path, *, or_file: bool = False) -> Path:
@@ -33,6 +44,12 @@ def find_run(name_or_path: str | Path, *, or_file: bool = False) -> Path:
     known = captioners()
     if str(name_or_path) in known:
         return known[str(name_or_path)]
+    if str(name_or_path) in known_captioners():
+        command = read_record(known_captioners()[str(name_or_path)]).provenance["command"]
+        raise OptionError(
+            f"{str(name_or_path)!r} is not in the box; make it by: {command}; then give the folder "
+            "that it wrote"
+        )
     names = ", ".join(known) or "none in this installation"
     what = "is no run (it holds no run.json)" if path.exists() else "is neither a folder nor a name"
     file = "an exported file (.tflite or .onnx), " if or_file else ""
