@@ -176,7 +176,10 @@ def print_scores(
     ]
     if faults:
         rows += [
-            (limit.named, *(_judged(found["limits"][limit.key]) for found in faults.values()))
+            (
+                limit.label,
+                *(_judged(found["limits"][limit.key], limit.allowed) for found in faults.values()),
+            )
             for limit in LIMITS
         ]
     rows.append(("photographs", *(str(figures["images"]) for figures in scores.values())))
@@ -213,7 +216,7 @@ def _with_interval(figures: Mapping[str, Any], metric: Any, place: int) -> str:
     return f"{_figure(figures, metric, place):.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
-def _judged(found: Mapping[str, Any]) -> str:
+def _judged(found: Mapping[str, Any], allowed: str) -> str:
     if found["value"] is None:
         return "-"
-    return f"{100 * found['value']:.1f} % {'holds' if found['holds'] else 'FAILS'}"
+    return f"{100 * found['value']:.1f} % ({allowed}) {'holds' if found['holds'] else 'FAILS'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from edgecap_runtime.atomic import replacing
 from edgecap_runtime.options import search_name
 
 __all__ = [
+    "Evaluated",
     "Evaluation",
     "caption_faults",
     "caption_photos",
@@ -68,6 +70,10 @@ class Evaluation:
             "tokenisation": "COCO caption evaluation",
         }
 
+    def consensus(self, candidates: Sequence[Sequence[str]]) -> list[float]:
+        """Give the CIDEr-D of each image's caption, 0 to 10; their mean is "cider_d"."""
+        return self._scorer.consensus(_coco_words(candidates))
+
     def difference(
         self, candidates: Sequence[Sequence[str]], baseline: Sequence[Sequence[str]]
     ) -> dict[str, Any]:
@@ -81,6 +87,20 @@ class Evaluation:
                 "p": round(found.p, 4),
             },
         )
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What one run or file says of a split, and how that scores."""
+
+    name: str
+    """What it is called beside others."""
+    words: Mapping[str, list[list[str]]]
+    """By search the caption of each photograph, as words; the captioner's own search comes last."""
+    scores: Mapping[str, Mapping[str, Any]]
+    """By search what `score_captions` gives, and "faults", what `judged_faults` gives."""
+    apart: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By what is compared ("beam 3 minus greedy") what `compare_captions` gives."""
 
 
 def score_captions(

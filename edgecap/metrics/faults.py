@@ -40,10 +40,15 @@ class FaultLimit:
         return share >= self.bound if self.least else share <= self.bound
 
     @property
-    def named(self) -> str:
-        """The label and the limit, for tables."""
+    def allowed(self) -> str:
+        """The limit as text, e.g. "≤ 1 %"."""
         sign = "≥" if self.least else "≤"
-        return f"{self.label} ({f'{sign} {100 * self.bound:g} %' if self.bound else 'none'})"
+        return f"{sign} {100 * self.bound:g} %" if self.bound else "none"
+
+    @property
+    def named(self) -> str:
+        """The label with the limit."""
+        return f"{self.label} ({self.allowed})"
 
 
 LIMITS = (
