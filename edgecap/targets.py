@@ -55,8 +55,8 @@ def export_targets(
 
     progress(_STAGE, 0, len(TARGETS) + 1)
     source = TrainedCaptioner.load(run).source()
-    prover = Prover(source, images.paths)
-    calibration = calibrate.calibration(source)
+    prover = Prover(source, images.paths, progress)
+    calibration = calibrate.calibration(source, progress)
     made: dict[str, ExportReport] = {}
     for suffix, recipe in TARGETS:
         progress(_STAGE, len(made) + 1, len(TARGETS) + 1)
@@ -69,6 +69,7 @@ def export_targets(
             scorer=scorer,
             gate=gate,
             calibration=calibration,
+            progress=progress,
         )
     progress(_STAGE, len(TARGETS) + 1, len(TARGETS) + 1)
     return made

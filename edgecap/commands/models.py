@@ -15,7 +15,7 @@ _FORMAT = "tflite"
 _RECIPES = ("float32", "static-int8")
 """Whose sizes are shown; the scores are those of the first."""
 
-_COLUMNS = ("name", "MB", "int8", "B-1", "B-2", "B-3", "B-4", "CIDEr-D", "search")
+_COLUMNS = ("name", "MB", "int8", "B-1", "B-2", "B-3", "B-4", "CIDEr", "search")
 _UNKNOWN = "-"
 
 
@@ -43,7 +43,10 @@ def models(as_json: bool) -> None:
         f"{row['scores']['data']} {row['scores']['split']}" for row in rows if row["scores"]
     }
     on = f" on {', '.join(sorted(measured))}" if measured else ""
-    title = f"captioners (MB of {_RECIPES[0]} and {_RECIPES[1]} .{_FORMAT}; B-N is corpus BLEU{on})"
+    title = (
+        f"captioners: MB of the {_RECIPES[0]} and {_RECIPES[1]} .{_FORMAT}, corpus BLEU-1 to 4 and "
+        f"CIDEr-D{on}"
+    )
     print_table(title, _COLUMNS, [_cells(row) for row in rows], tight=True)
     for row in rows:
         click.echo(f"{row['name']}: {row['encoder']} + {row['decoder']}; {row['licence']}")
