@@ -22,6 +22,7 @@ _COMMANDS = (
     "show",
     "models",
     "publish",
+    "card",
     "demo",
 )
 """Modules of `edgecap.commands`, in the order of the work; each holds a command of its name. One

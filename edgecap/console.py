@@ -131,7 +131,8 @@ def print_notes(notes: Iterable[str | None]) -> None:
     """Write what a user should know besides the answer, a line each, to stderr; None is nothing."""
     for note in notes:
         if note is not None:
-            ERRORS.print(note, style="yellow", markup=False)
+            # Not broken into lines: a path in it stays one that can be copied.
+            ERRORS.print(note, style="yellow", markup=False, soft_wrap=True)
 
 
 def print_table(
@@ -158,9 +159,10 @@ def print_scores(
 ) -> None:
     """Write what `edgecap.evaluation.score_captions` says of each search, metrics downwards.
 
-    faults: what `caption_faults` says of each search, if it was asked.
+    faults: what `edgecap.evaluation.judged_faults` says of each search, if it was asked.
     """
     from edgecap.metrics import METRICS  # imports nltk, which `edgecap --help` can do without
+    from edgecap.metrics.faults import LIMITS
 
     rows = [
         (label, *(_with_interval(figures, metric, place) for figures in scores.values()))
@@ -174,8 +176,11 @@ def print_scores(
     ]
     if faults:
         rows += [
-            (label, *(_percent(found[key]) for found in faults.values()))
-            for label, key in _FAULTS.items()
+            (
+                limit.label,
+                *(_judged(found["limits"][limit.key], limit.allowed) for found in faults.values()),
+            )
+            for limit in LIMITS
         ]
     rows.append(("photographs", *(str(figures["images"]) for figures in scores.values())))
     note = (
@@ -198,14 +203,6 @@ def print_difference(title: str, difference: Mapping[str, Any]) -> None:
     print_table(title, ("", "difference", "from", "to (95 %)", "p"), rows)
 
 
-_FAULTS = {
-    "end in article, preposition": "end_open",
-    "double a word": "double_a_word",
-    "run into the length limit": "at_the_limit",
-    "hold the unknown word": "unknown_word",
-}
-
-
 def _figure(figures: Mapping[str, Any], metric: Any, place: int) -> Any:
     """Take what stands for one of a metric's labels."""
     found = figures[metric.key]
@@ -219,5 +216,7 @@ def _with_interval(figures: Mapping[str, Any], metric: Any, place: int) -> str:
     return f"{_figure(figures, metric, place):.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+def _judged(found: Mapping[str, Any], allowed: str) -> str:
+    if found["value"] is None:
+        return "-"
+    return f"{100 * found['value']:.1f} % ({allowed}) {'holds' if found['holds'] else 'FAILS'}"

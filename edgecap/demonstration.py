@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecap.box import find_run, sample_photos
-from edgecap.captioner import TrainedCaptioner
 from edgecap.exporting import CalibrationPhotos, ParityImages, bleu4_difference
 from edgecap.files import make_folder
 from edgecap.pictures import write_contact_sheet
+from edgecap.targets import caption_by_files, export_targets
 from edgecap.timing import time_files
-from edgecap_runtime import Captioner
 
 if TYPE_CHECKING:
     from edgecap_export import Calibration, ExportReport
 
 ENOUGH = 100
 """Photographs that a proof takes."""
-
-TARGETS = tuple(
-    (suffix, recipe)
-    for suffix in ("tflite", "onnx")
-    for recipe in ("float32", "dynamic-int8", "static-int8")
-)
-"""Format and recipe of each file that is made."""
 
 COLUMNS = ("target", "MB", "encoder ms", "ms a word", "greedy =", "beam =", "log p")
 """The heads of `TargetRow.cells`: `=` is the share of captions that are Keras' own, word for word,
@@ -155,9 +147,16 @@ def demonstrate(
     say = progress or (lambda stage, done, total: None)
     make_folder(out)
     photos = sample_photos()
-    made = _export(run, out, images, calibrate, say)
+    made = export_targets(
+        find_run(run),
+        out,
+        images=images,
+        calibrate=calibrate,
+        scorer=bleu4_difference,
+        progress=say,
+    )
     files = {target: report.path for target, report in made.items()}
-    said = _caption(files, photos, say)
+    said = caption_by_files(files, photos, say)
     timed = time_files(files, photos, threads=threads, progress=functools.partial(say, "timing"))
     rows = tuple(
         TargetRow(
@@ -174,49 +173,6 @@ def demonstrate(
     write_contact_sheet(photos, lines, "What the captioner says, by beam search", picture)
     captions = {path.name: texts for path, texts in zip(photos, by_photo, strict=True)}
     return Demonstration(len(photos), rows, picture, captions)
-
-
-def _export(
-    run: str | Path,
-    out: Path,
-    images: ParityImages,
-    calibrate: CalibrationPhotos,
-    say: Callable[[str, int, int], None],
-) -> dict[str, ExportReport]:
-    """Write every target; what Keras says is computed once for all of them."""
-    from edgecap_export import Prover, export
-
-    say("exporting and proving", 0, len(TARGETS) + 1)
-    source = TrainedCaptioner.load(find_run(run)).source()
-    prover = Prover(source, images.paths)
-    calibration = calibrate.calibration(source)
-    made: dict[str, ExportReport] = {}
-    for suffix, recipe in TARGETS:
-        say("exporting and proving", len(made) + 1, len(TARGETS) + 1)
-        made[f"{suffix} {recipe}"] = export(
-            source,
-            out / f"captioner-{recipe}.{suffix}",
-            recipe=recipe,
-            prover=prover,
-            references=images.references,
-            scorer=bleu4_difference,
-            calibration=calibration,
-        )
-    say("exporting and proving", len(TARGETS) + 1, len(TARGETS) + 1)
-    return made
-
-
-def _caption(
-    files: dict[str, Path], photos: Sequence[Path], say: Callable[[str, int, int], None]
-) -> dict[str, list[str]]:
-    """Caption the samples by each file, as it searches by default."""
-    said: dict[str, list[str]] = {}
-    for place, (target, path) in enumerate(files.items()):
-        say("captioning", place, len(files))
-        with Captioner.load(path) as captioner:
-            said[target] = [captioner.caption(photo).text for photo in photos]
-    say("captioning", len(files), len(files))
-    return said
 
 
 def _lines(by_target: dict[str, str]) -> list[str]:

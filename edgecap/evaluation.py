@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgecap.data.coco_words import coco_words
 from edgecap.metrics import METRICS, CaptionScorer
 from edgecap.metrics.captions import check_candidates, check_references
-from edgecap.metrics.faults import caption_faults
+from edgecap.metrics.faults import caption_faults, limits_kept
 from edgecap.metrics.resampling import INTERVAL, SAMPLES
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.options import search_name
 
 __all__ = [
+    "Evaluated",
     "Evaluation",
     "caption_faults",
     "caption_photos",
     "compare_captions",
-    "fault_limits",
+    "fault_rules",
+    "judged_faults",
     "score_captions",
     "searches",
     "write_captions",
@@ -67,6 +70,10 @@ class Evaluation:
             "tokenisation": "COCO caption evaluation",
         }
 
+    def consensus(self, candidates: Sequence[Sequence[str]]) -> list[float]:
+        """Give the CIDEr-D of each image's caption, 0 to 10; their mean is "cider_d"."""
+        return self._scorer.consensus(_coco_words(candidates))
+
     def difference(
         self, candidates: Sequence[Sequence[str]], baseline: Sequence[Sequence[str]]
     ) -> dict[str, Any]:
@@ -80,6 +87,20 @@ class Evaluation:
                 "p": round(found.p, 4),
             },
         )
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What one run or file says of a split, and how that scores."""
+
+    name: str
+    """What it is called beside others."""
+    words: Mapping[str, list[list[str]]]
+    """By search the caption of each photograph, as words; the captioner's own search comes last."""
+    scores: Mapping[str, Mapping[str, Any]]
+    """By search what `score_captions` gives, and "faults", what `judged_faults` gives."""
+    apart: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By what is compared ("beam 3 minus greedy") what `compare_captions` gives."""
 
 
 def score_captions(
@@ -134,7 +155,19 @@ def compare_captions(
     return Evaluation(references).difference(candidates, baseline)
 
 
-def fault_limits(captioner: str | Path) -> dict[str, Any]:
+def judged_faults(captions: Sequence[Sequence[str]], rules: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what `caption_faults` finds, and under "limits" what `limits_kept` says of it.
+
+    captions: as words; rules: as `fault_rules` gives them.
+
+    Raises:
+        EdgecapError: as for `caption_faults`.
+    """
+    faults = caption_faults(captions, **rules)
+    return {**faults, "limits": limits_kept(faults)}
+
+
+def fault_rules(captioner: str | Path) -> dict[str, Any]:
     """Give what `caption_faults` wants to know of a run or a file: `max_words` and `unknown`.
 
     captioner: a run, a name from the box, or an exported file.

@@ -179,19 +179,6 @@ def check_is_run(run: str | Path) -> None:
         )
 
 
-def recipe_of(text: str) -> Recipe:
-    """Give a recipe by its name, or from a .toml or .json file that describes one.
-
-    Raises:
-        OptionError: there is no such recipe, or the file describes none.
-    """
-    from edgecap_export import read_recipe, recipe_named
-    from edgecap_export.recipe_files import RECIPE_SUFFIXES
-
-    is_file = text.lower().endswith(RECIPE_SUFFIXES)
-    return read_recipe(text) if is_file else recipe_named(text)
-
-
 def adjusted(
     recipe: Recipe,
     *,

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import shlex
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +14,77 @@ import h5py
 import numpy as np
 
 from edgecap.captioner import read_design, write_design
+from edgecap.cards import CARD, NOTES, write_card
 from edgecap.files import make_folder
+from edgecap.record import RECORD, Record, write_record
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.errors import OptionError
 
 
 def publish_run(
-    run: Path, out: Path, *, licence: str, card: Path | None = None, name: str | None = None
-) -> int:
-    """Write the small copy of `run` to `out`.
+    run: Path,
+    out: Path,
+    *,
+    licence: str,
+    notes: Path | None = None,
+    name: str | None = None,
+    others: Sequence[Path] = (),
+) -> Record:
+    """Write the small copy of `run` to `out`, with its record and its model card.
 
     Args:
         run: a folder that `edgecap train` wrote.
         out: folder of the copy.
         licence: licence of the weights and terms of the data.
-        card: a Markdown file that is copied to `out/README.md`.
+        notes: a Markdown file for the card, copied to `out/notes.md`.
         name: another name for the captioner.
+        others: runs of the same training with other seeds, whose scores go into the record.
 
     Returns:
-        Bytes written.
+        The record, without figures of files.
 
     Raises:
-        OptionError: `out` holds a run already.
+        OptionError: `out` holds a run already, or one of the others is another training.
         EdgecapError: `run` is no run, or `out` can't be written.
     """
     if (out / "run.json").exists():
         raise OptionError(f"{str(out)!r} holds a captioner already; choose another folder")
     design = read_design(run)
+    before = Record.of_run(run, others)
     provenance = {
         **design.provenance,
         "weights": "rounded to float16",
         "licence": licence,
-        "command": _without_folders(design.provenance.get("command", "")),
+        "command": without_folders(design.provenance.get("command", "")),
     }
     make_folder(out)
     for part in ("encoder", "decoder"):
         with replacing(out / f"{part}.weights.h5") as stream:
             stream.write(_halved(run / f"{part}.weights.h5"))
-    if card is not None:
-        with open(card, "rb") as source, replacing(out / "README.md") as stream:
+    if notes is not None:
+        with open(notes, "rb") as source, replacing(out / NOTES) as stream:
             shutil.copyfileobj(source, stream)
-    design = dataclasses.replace(design, name=name or design.name, provenance=provenance)
-    write_design(design, out)
-    return sum(path.stat().st_size for path in out.iterdir())
+    write_design(dataclasses.replace(design, name=name or design.name, provenance=provenance), out)
+    record = dataclasses.replace(Record.of_run(out), curve=before.curve, seeds=before.seeds)
+    write_record(record, out)
+    write_card(record, out)
+    return record
+
+
+def keep_record(published: Path, out: Path) -> None:
+    """Copy the record and the card of a published run to a folder that is to hold no weights.
+
+    Raises:
+        OptionError: the folder holds a run.
+        EdgecapError: it can't be written.
+    """
+    if (out / "run.json").exists():
+        raise OptionError(f"{str(out)!r} holds a captioner with its weights; choose another folder")
+    make_folder(out)
+    for name in (RECORD, NOTES, CARD):
+        if (published / name).exists():
+            with open(published / name, "rb") as source, replacing(out / name) as stream:
+                shutil.copyfileobj(source, stream)
 
 
 def _halved(path: Path) -> bytes:
@@ -86,6 +115,6 @@ def _copy_attributes(source: Any, target: Any) -> None:
         target.attrs[key] = value
 
 
-def _without_folders(command: str) -> str:
+def without_folders(command: str) -> str:
     """Shorten paths in a command line to their last part."""
     return shlex.join(Path(word).name if "/" in word else word for word in shlex.split(command))

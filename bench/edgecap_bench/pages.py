@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,9 @@ import click
 from edgecap.console import ERRORS
 from edgecap_runtime.atomic import replacing
 
-__all__ = ["load_words", "machine_line", "markdown_row", "write_page"]
+__all__ = ["load_words", "machine_line", "write_page"]
 
 _PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "onnxruntime", "ai-edge-quantizer", "tf2onnx")
-
-
-def markdown_row(cells: Sequence[str]) -> str:
-    """Give a row of a table."""
-    return f"| {' | '.join(cells)} |"
 
 
 def machine_line(machine: Mapping[str, Any], load: str) -> str:

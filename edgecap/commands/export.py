@@ -11,6 +11,7 @@ import click
 
 from edgecap.commands._calibration import calibration_options
 from edgecap.console import load_keras, print_json, print_notes, print_table, progress_bars
+from edgecap_export.recipe_files import recipe_of
 from edgecap_export.recipes import RANGES
 from edgecap_runtime.errors import OptionError
 
@@ -152,7 +153,6 @@ def export(
         adjusted,
         check_is_run,
         export_run,
-        recipe_of,
         remarks,
         report_lines,
     )

@@ -8,6 +8,7 @@ import click
 
 from edgecap.commands._calibration import calibration_options
 from edgecap.console import load_keras, print_json, print_notes, print_table, progress_bars
+from edgecap_export.recipe_files import recipe_of
 from edgecap_runtime.errors import OptionError
 
 
@@ -92,7 +93,6 @@ def sensitivity(
         CalibrationPhotos,
         ParityImages,
         check_is_run,
-        recipe_of,
         remarks,
     )
     from edgecap.files import make_folder

@@ -105,6 +105,16 @@ class CaptionScorer:
         p = randomisation_p(ours, theirs, self._scores, seed=seed)
         return _by_metric([Difference(*each) for each in _numbers(values, low, high, p)])
 
+    def consensus(self, candidates: Sequence[Tokens]) -> list[float]:
+        """Give each caption's own CIDEr-D, whose mean is the score.
+
+        Raises:
+            EdgecapError: as for `score`.
+        """
+        check_candidates(candidates, self._images)
+        (metric,) = (each for each in self._metrics if isinstance(each, CiderD))
+        return [metric.row(image, caption)[0] for image, caption in enumerate(candidates)]
+
     def _table(self, candidates: Sequence[Tokens]) -> Floats:
         """Give all metrics' rows side by side, [images, columns]."""
         check_candidates(candidates, self._images)

@@ -22,7 +22,7 @@ from typing import Any
 from edgecap_export.recipes import Gate, Recipe, recipe_named, recipe_names
 from edgecap_runtime.errors import OptionError, first_line
 
-__all__ = ["RECIPE_SUFFIXES", "read_recipe"]
+__all__ = ["RECIPE_SUFFIXES", "read_recipe", "recipe_of"]
 
 RECIPE_SUFFIXES = (".toml", ".json")
 """Endings of files that describe a recipe."""
@@ -32,6 +32,16 @@ _KEYS = ("base", *(field.name for field in fields(Recipe)))
 _SWITCHES = ("spare_delicate", "bias_correction")
 _TEXTS = ("base", "name", "description", "encoder", "embedding", "step", "output", "ranges")
 _MOST = {"identical": 1.0, "log_probability": math.inf, "quantile": 1.0}
+
+
+def recipe_of(text: str) -> Recipe:
+    """Give a recipe by its name, or from a .toml or .json file that describes one.
+
+    Raises:
+        OptionError: there is no such recipe, or the file describes none.
+    """
+    is_file = text.lower().endswith(RECIPE_SUFFIXES)
+    return read_recipe(text) if is_file else recipe_named(text)
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:

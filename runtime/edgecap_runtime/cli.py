@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,26 @@ __all__ = ["main"]
 _ERROR_STATUS = 2
 
 
-def main(arguments: Sequence[str] | None = None, prog: str = "edgecap-runtime") -> int:
-    """Run the command; gives its exit status, 2 after `error: <sentence>` on standard error."""
+def main(
+    arguments: Sequence[str] | None = None,
+    prog: str = "edgecap-runtime",
+    find: Callable[[str], str] | None = None,
+) -> int:
+    """Run the command.
+
+    Args:
+        arguments: the command line without the program's name; by default the process's own.
+        prog: the program's name, for its help.
+        find: gives the path of the file that is meant by what stands in FILE's place, where that
+            may be more than a path.
+
+    Returns:
+        Its exit status, 2 after `error: <sentence>` on standard error.
+    """
     try:
         chosen = _parser(prog).parse_args(arguments)
+        if find is not None:
+            chosen.file = find(chosen.file)
         status: int = chosen.run(chosen)
         sys.stdout.flush()
         return status

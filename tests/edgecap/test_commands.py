@@ -106,16 +106,47 @@ def test_evaluate_gives_a_run_and_its_file_the_same_scores(
     assert answers[0]["beam 3"] == answers[1]["beam 3"]
     assert answers[0]["greedy"]["images"] == 8
     assert answers[0]["beam 3 minus greedy"] == answers[1]["beam 3 minus greedy"]
-    assert answers[0]["greedy"]["faults"]["at_the_limit"] == 0
+    limits = answers[0]["greedy"]["faults"]["limits"]
+    assert limits["at_the_limit"] == {"value": 0, "at_most": 0.005, "holds": True}
     assert answers[0]["greedy"]["meteor_exact_stem"] > 20
     lines = (tmp_path / "said.jsonl").read_text().splitlines()
     assert len(lines) == 8
     assert set(json.loads(lines[0])) == {"image", "greedy", "beam 3"}
     table = run("evaluate", exported, "--data", tiny_data, "--beam", 2)
-    for shown in ("beam 2", "METEOR (exact+stem)", "CIDEr-D", "double a word"):
+    for shown in (
+        "beam 2",
+        "METEOR (exact+stem)",
+        "CIDEr-D",
+        "double a word",
+        "0.0 % (≤ 0.5 %) holds",
+    ):
         assert shown in table.output
     both = run("evaluate", exported, "--data", tiny_data)
     assert "beam 3 minus greedy" in both.output
+
+
+def test_evaluate_compares_several_and_draws_a_page(
+    trained: Path, exported: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    page, said = tmp_path / "page.html", tmp_path / "said.jsonl"
+    done = run(
+        "evaluate", exported, trained, "--data", tiny_data, "--beam", 2, "--json",
+        "--html", page, "--captions", said, "--cache", tmp_path / "cache",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    one, other = json.loads(done.stdout)
+    assert one["beam 2"] == other["beam 2"]
+    apart = other["beam 2 minus tiny.tflite"]
+    assert (apart["cider_d"]["difference"], apart["cider_d"]["p"]) == (0, 1)
+    assert "beam 2 minus tiny.tflite" not in one
+    assert f"written: {page}" in done.stderr
+    text = page.read_text("utf-8")
+    assert text.count("<article ") == text.count("data:image/jpeg;base64,") == 8
+    assert f"{one['beam 2']['cider_d']:.3f}" in text
+    lines = said.read_text().splitlines()
+    assert set(json.loads(lines[0])) == {"image", "tiny.tflite, beam 2", "tiny, beam 2"}
+    table = run("evaluate", exported, trained, "--data", tiny_data, "--beam", 1)
+    assert "tiny: greedy minus tiny.tflite" in table.output
 
 
 def test_caption_and_show_are_the_runtimes_own(exported: Path, tiny_data: Path) -> None:
@@ -125,6 +156,47 @@ def test_caption_and_show_are_the_runtimes_own(exported: Path, tiny_data: Path) 
     shown = run("show", exported)
     assert "checked on 8" in shown.output
     assert "float32" in shown.output
+
+
+def test_caption_and_show_take_a_name_and_export_it_once(
+    trained: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    in_the_box = tmp_path / "box" / "tiny"
+    shutil.copytree(trained, in_the_box)
+    monkeypatch.setattr("edgecap.box.captioners", lambda: {"tiny": in_the_box})
+    monkeypatch.chdir(tmp_path)
+    photo = tiny_data / "images" / "000_red.jpg"
+
+    def caption(*options: str) -> list[Path]:
+        done = run("caption", "--beam", 2, "tiny", photo, "--json", *options)
+        assert done.exit_code == 0, done.output
+        assert "red" in json.loads(done.stdout)[0]["words"]
+        said = "tiny was exported to" in done.stderr
+        made = set((tmp_path / "cache" / "edgecap" / "captioners").iterdir())
+        assert said == bool(made - known)
+        known.update(made)
+        return sorted(known)
+
+    known: set[Path] = set()
+    assert len(caption()) == 1
+    assert len(caption()) == 1
+    assert len(caption("--quantize", "dynamic-int8")) == 2
+    shown = run("show", "tiny")
+    assert f"file: {caption()[1]}" in shown.output
+    assert "checked on 14" in shown.output
+    assert len(known) == 2
+    # Another captioner under the same name is another file.
+    record = json.loads((in_the_box / "run.json").read_text())
+    (in_the_box / "run.json").write_text(json.dumps({**record, "name": "tinier"}))
+    assert len(caption()) == 3
+    # A run of that name goes before the box, and a file before both.
+    shutil.copytree(trained, tmp_path / "tiny")
+    assert len(caption()) == 3
+    assert json.loads(run("show", "tiny", "--json").stdout)["name"] != "tinier"
+    shutil.rmtree(tmp_path / "tiny")
+    shutil.copy(caption()[0], tmp_path / "tiny")
+    assert run("show", "tiny").output.startswith("file: tiny (")
 
 
 def test_export_in_lines_for_people(trained: Path, tiny_data: Path, tmp_path: Path) -> None:
@@ -221,23 +293,12 @@ def test_recipes_are_listed() -> None:
         assert item["encoder"] == recipe_named(item["name"]).encoder
 
 
-def test_models_lists_what_is_in_the_box() -> None:
-    done = run("models", "--json")
-    assert done.exit_code == 0, done.output
-    for row in json.loads(done.stdout):
-        assert row["licence"]
-        assert row["dev"]
-
-
 def test_publish_halves_a_run_that_says_the_same(
     trained: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
-    card = tmp_path / "card.md"
-    card.write_text("# tiny\n")
     out = tmp_path / "shipped"
-    done = run("publish", trained, "-o", out, "--licence", "CC0-1.0", "--card", card)
+    done = run("publish", trained, "-o", out, "--licence", "CC0-1.0")
     assert done.exit_code == 0, done.output
-    assert (out / "README.md").read_text() == "# tiny\n"
     whole = sum((trained / f"{part}.weights.h5").stat().st_size for part in ("encoder", "decoder"))
     half = sum((out / f"{part}.weights.h5").stat().st_size for part in ("encoder", "decoder"))
     # Most of a tiny file is the layers' names.
@@ -280,7 +341,7 @@ def test_demo_shows_every_target(trained: Path, tmp_path: Path) -> None:
 def test_demo_says_what_it_calibrated_on(
     trained: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgecap.demonstration.TARGETS", (("tflite", "static-int8"),))
+    monkeypatch.setattr("edgecap.targets.TARGETS", (("tflite", "static-int8"),))
     done = run("demo", trained, "-o", tmp_path / "demo")
     assert done.exit_code == 0, done.output
     said = " ".join(done.stdout.split())
@@ -311,6 +372,7 @@ STATIC = ("export", "RUN", "-o", "x.tflite", "--quantize", "static-int8")
         (("evaluate", "nowhere", "--data", "DATA"), "neither a folder nor a name"),
         (("evaluate", "EXPORTED", "--data", "DATA", "--split", "train2"), "no split 'train2'"),
         (("evaluate", "EXPORTED", "--data", "DATA", "--beam", "0"), "beam is 0"),
+        (("evaluate", "EXPORTED", "EXPORTED", "--data", "DATA"), "given twice"),
         (("export", "RUN", "-o", "x.pb"), ".tflite"),
         (("export", "RUN", "-o", "x.onnx", "--quantize", "int2"), "dynamic-int8"),
         (("export", "RUN", "-o", "no/such/folder/x.onnx"), "folder"),
@@ -336,10 +398,18 @@ STATIC = ("export", "RUN", "-o", "x.tflite", "--quantize", "static-int8")
         (("caption", "EXPORTED", "nowhere.jpg"), "nowhere.jpg"),
         (("caption", "nowhere.tflite", "x.jpg"), "nowhere.tflite"),
         (("caption", "EXPORTED", "x.jpg", "--beam", "wide"), "--beam is 'wide'"),
-        (("show", "DATA"), ""),
-        (("show", "mobilenet-lstm"), "edgecap export mobilenet-lstm"),
-        (("caption", "RUN", "x.jpg"), "Keras form"),
+        (("caption", "mobilenet-lsm", "x.jpg"), "in the box: mobilenet-lstm"),
+        (("caption", "EXPORTED", "x.jpg", "--quantize", "small"), "is an exported file already"),
+        (("caption", "RUN", "x.jpg", "--quantize", "int2"), "dynamic-int8"),
+        (("show", "DATA"), "holds no run.json"),
         (("publish", "nowhere", "-o", "x", "--licence", "x"), "neither a folder nor a name"),
+        (
+            ("publish", "RUN", "-o", "x", "--licence", "x", "--other-seed", "RUN"),
+            "has the same seed, 0",
+        ),
+        (("card", "nowhere"), "neither a folder nor a name"),
+        (("card", "DATA"), "holds no run.json"),
+        (("export", "inception-lstm", "-o", "x.tflite"), "make it by: edgecap train --data"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_status_2(
@@ -392,7 +462,7 @@ def test_a_damaged_run_is_named(trained: Path, tiny_data: Path, tmp_path: Path) 
     "command",
     [
         *("train", "import", "evaluate", "export", "recipes", "sensitivity", "caption", "show"),
-        *("models", "publish", "demo", "bench"),
+        *("models", "publish", "card", "demo", "bench"),
     ],
 )
 def test_every_command_has_help(command: str) -> None:

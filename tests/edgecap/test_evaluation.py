@@ -13,6 +13,7 @@ from edgecap.evaluation import (
     Evaluation,
     caption_faults,
     compare_captions,
+    judged_faults,
     score_captions,
 )
 from edgecap.metrics import corpus_bleu
@@ -73,6 +74,7 @@ def test_faults_worked_by_hand() -> None:
     assert faults == {
         "captions": 6,
         "different_captions": 5,
+        "different": 5 / 6,
         "mean_words": round(19 / 6, 3),
         "end_open": 2 / 6,
         "double_a_word": 2 / 6,
@@ -82,6 +84,30 @@ def test_faults_worked_by_hand() -> None:
     assert caption_faults(captions)["at_the_limit"] is None
     assert caption_faults(captions)["unknown_word"] == 0
     assert caption_faults(words("children play outside"))["end_open"] == 0
+
+
+def test_captions_are_held_to_the_limits_of_faults() -> None:
+    said = [["dog", str(place)] for place in range(200)] * 5
+    rules = {"max_words": 5, "unknown": "<unk>"}
+    poor = judged_faults(said, rules)["limits"]
+    assert poor["different"] == {"value": 0.2, "at_least": 0.4, "holds": False}
+    said = [["dog", str(place)] for place in range(400)] + [["dog", "0"]] * 600
+    assert all(kept["holds"] for kept in judged_faults(said, rules)["limits"].values())
+    for caption, key, allowed in (
+        ("a dog on", "end_open", 10),
+        ("dog dog runs", "double_a_word", 5),
+        ("a dog runs on grass", "at_the_limit", 5),
+        ("a <unk>", "unknown_word", 0),
+    ):
+        for count in (allowed, allowed + 1):
+            limits = judged_faults([*said[: 1000 - count], *words(*[caption] * count)], rules)[
+                "limits"
+            ]
+            assert limits[key]["value"] == count / 1000
+            assert limits[key]["at_most"] == allowed / 1000
+            assert limits[key]["holds"] == (count == allowed)
+    unknown = judged_faults(said, {"max_words": None, "unknown": None})["limits"]["at_the_limit"]
+    assert unknown == {"value": None, "at_most": 0.005, "holds": None}
 
 
 def test_a_thousand_images_take_seconds() -> None:

@@ -51,6 +51,20 @@ def test_caption_a_folder(
     assert printed.err == ""
 
 
+def test_a_caller_may_say_which_file_is_meant(
+    captioner_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def find(name: str) -> str:
+        asked.append(name)
+        return str(captioner_file)
+
+    assert main(["show", "a-name"], find=find) == 0
+    assert capsys.readouterr().out.startswith(f"file: {captioner_file} (")
+    assert asked == ["a-name"]
+
+
 def test_caption_as_json(onnx_file: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = str(photos / "b.jpg")
     arguments = ["caption", str(onnx_file), photo, "--json", "--threads", "1"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from edgecap.html.markup import Child, Node, node
 from edgecap_bench.html.labels import Box
-from edgecap_bench.html.markup import Child, Node, node
 from edgecap_bench.html.scales import Scale
 from edgecap_bench.html.words import number
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgecap.html.markup import Child, Node, node
+from edgecap.html.tables import scrolled
 from edgecap_bench.html.groups import HERE
-from edgecap_bench.html.markup import Child, Node, node
-from edgecap_bench.html.tables import scrolled
 from edgecap_bench.html.words import NONE, number, plural
 
 __all__ = ["head_facts", "repeat_facts", "warnings_of"]

@@ -6,19 +6,17 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
+from edgecap.html.markup import Child, Node, node
+from edgecap.html.page import html_document
 from edgecap_bench.html import bars
 from edgecap_bench.html.drawing import figure
 from edgecap_bench.html.facts import head_facts, repeat_facts, warnings_of
 from edgecap_bench.html.groups import groups_of
-from edgecap_bench.html.markup import Child, Node, document, node
 from edgecap_bench.html.quality_plot import quality_plot
 from edgecap_bench.html.tables import one_table, quality_table, ratio_table
 from edgecap_bench.html.words_plot import words_plot
 
 __all__ = ["html_page"]
-
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-"""What a browser may load: nothing, so a report shown to others calls nobody."""
 
 
 def html_page(report: Mapping[str, Any]) -> str:
@@ -28,22 +26,13 @@ def html_page(report: Mapping[str, Any]) -> str:
     without a single point, a column without a figure.
     """
     title = f"{report['captioner']}: quality and cost of every target"
-    head = node(
-        "head",
-        node("meta", charset="utf-8"),
-        node("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        node("meta", name="color-scheme", content="light dark"),
-        node("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        node("title", title),
-        node("style", _beside("style.css")),
-    )
-    body = node(
-        "body",
+    return html_document(
+        title,
         node("header", node("h1", report["captioner"]), _subtitle(), *warnings_of(report)),
         node("main", head_facts(report), *filter(None, _sections(report))),
-        node("script", _beside("sorting.js")),
+        style=_beside("style.css"),
+        script=_beside("sorting.js"),
     )
-    return document(node("html", head, body, lang="en"))
 
 
 def _subtitle() -> Node:

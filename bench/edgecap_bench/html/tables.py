@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgecap.html.markup import Child, Node, node
+from edgecap.html.tables import scrolled
 from edgecap_bench.html.columns import Column, columns_of
 from edgecap_bench.html.groups import Group, groups_of
-from edgecap_bench.html.markup import Child, Node, node
 from edgecap_bench.html.words import NONE, family, number
 
-__all__ = ["one_table", "quality_table", "ratio_table", "scrolled"]
+__all__ = ["one_table", "quality_table", "ratio_table"]
 
 _METRICS = {
     "bleu1": "BLEU-1",
@@ -119,18 +120,6 @@ def ratio_table(group: Group) -> Node | None:
         values += [ratios["faster_than"].get(name) for name in slower]
         lines.append(node("tr", _name(row), *(_cell(value, number(value)) for value in values)))
     return scrolled(group.title, head, node("tbody", *lines))
-
-
-def scrolled(caption: str, *children: Child) -> Node:
-    """Make a table that scrolls sideways by itself on a narrow screen."""
-    return node(
-        "div",
-        node("table", node("caption", caption), *children),
-        class_="scroll",
-        tabindex=0,
-        role="region",
-        aria_label=caption,
-    )
 
 
 def _plain_head(*headings: str) -> Node:

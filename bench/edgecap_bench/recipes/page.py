@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from edgecap_bench.pages import machine_line, markdown_row
+from edgecap.markdown import markdown_row
+from edgecap_bench.pages import machine_line
 from edgecap_bench.recipes.survey import FLOAT
 
 __all__ = ["recipes_page"]

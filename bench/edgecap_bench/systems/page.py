@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgecap_bench.pages import machine_line, markdown_row
+from edgecap.markdown import markdown_row
+from edgecap_bench.pages import machine_line
 from edgecap_bench.systems.survey import RECIPES, Made, Outcome
 
 __all__ = ["outcome_line", "systems_page"]

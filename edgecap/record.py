@@ -1,0 +1,218 @@
+"""What is known of a captioner besides its weights: `record.json`, which `edgecap publish` writes.
+
+It is read without Keras, and stays where the weights are not: a captioner that is not in the box is
+known by its record, which holds the command that makes it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgecap.files import make_folder
+from edgecap_runtime.atomic import replacing
+from edgecap_runtime.errors import EdgecapError, OptionError
+
+RECORD = "record.json"
+"""The file's name, beside `run.json`."""
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TargetFigures:
+    """An exported file of the captioner, measured."""
+
+    format: str
+    """"tflite" or "onnx"."""
+    recipe: str
+    """What became of the weights."""
+    bytes: int
+    """Size of the file."""
+    verdict: str
+    """What the comparison with Keras concludes: "proven", "checked on N" or "failed"."""
+    same: Mapping[str, float]
+    """By search the share of captions that are Keras' own, word for word, 0 to 1."""
+    scores: Mapping[str, Mapping[str, Any]]
+    """By search what `score_captions` gives, and "faults", what `judged_faults` gives."""
+    difference: Mapping[str, Mapping[str, Any]]
+    """By search what `compare_captions` gives, against Keras."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What files of the captioner say of a split, and how it scores."""
+
+    data: str
+    """The dataset."""
+    split: str
+    """Its split."""
+    images: int
+    """Photographs of it."""
+    search: str
+    """The captioner's own search, e.g. "beam 3"; the other one that is scored is "greedy"."""
+    calibration: Mapping[str, Any]
+    """"images", how many static-int8 was calibrated on; "of", which; "seed", that chose them."""
+    keras: Mapping[str, Mapping[str, Any]]
+    """By search the scores of the Keras model, as in `TargetFigures.scores`."""
+    mentions: Mapping[str, Mapping[str, int]]
+    """What `edgecap.metrics.mentions` finds in Keras' captions by the captioner's own search."""
+    targets: tuple[TargetFigures, ...]
+    """The files, float32 .tflite first."""
+    samples: Mapping[str, Mapping[str, str]]
+    """For each sample photograph in the box what "FORMAT RECIPE" says of it."""
+    weights_sha256: str
+    """Hash of the weights that were measured."""
+    made: Mapping[str, Any]
+    """"command", "measured" (the day), "machine" and "tools", the versions."""
+
+    def target(self, suffix: str, recipe: str) -> TargetFigures | None:
+        """Give one file's figures, None if it was not measured."""
+        found = (each for each in self.targets if (each.format, each.recipe) == (suffix, recipe))
+        return next(found, None)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A captioner by what is known of it."""
+
+    name: str
+    """What it is called."""
+    encoder: Mapping[str, Any]
+    """"name", and how it is built."""
+    decoder: Mapping[str, Any]
+    """"name", and how it is built."""
+    defaults: Mapping[str, Any]
+    """How captions are searched for, as `DecodingOptions` has it; may be empty."""
+    words: int | None
+    """Size of the vocabulary, None where it is not known."""
+    provenance: Mapping[str, Any]
+    """As the run has it: "data", "licence", "command", training settings, dev scores."""
+    curve: tuple[Mapping[str, str], ...] = ()
+    """The rows of the training's `history.csv`, if it was kept."""
+    seeds: tuple[Mapping[str, Any], ...] = ()
+    """"seed" and "dev" scores of trainings that differ by their seeds alone, this one first; empty
+    if this is the only one."""
+    measurement: Measurement | None = None
+    """How it scores as files, if that was measured."""
+
+    @classmethod
+    def of_run(cls, folder: Path, others: Sequence[Path] = ()) -> Record:
+        """Read what a run says of itself.
+
+        Args:
+            folder: the run.
+            others: runs of the same training with other seeds.
+
+        Raises:
+            OptionError: one of the others is another training.
+            EdgecapError: a run can't be read.
+        """
+        run = _read_json(folder / "run.json")
+        runs = [run, *(_read_json(other / "run.json") for other in others)]
+        for other, path in zip(runs[1:], others, strict=True):
+            _check_differs_by_seed(run, other, path)
+        with _damage_named(folder / "run.json"):
+            vocabulary = (folder / "vocabulary.txt").read_text("utf-8").splitlines()
+            return cls(
+                name=run["name"],
+                encoder=run["encoder"],
+                decoder=run["decoder"],
+                defaults=run["defaults"],
+                words=len(vocabulary),
+                provenance=run["provenance"],
+                curve=_read_curve(folder / "history.csv"),
+                seeds=tuple(_seed_of(each) for each in runs) if others else (),
+            )
+
+    def measured(self, measurement: Measurement) -> Record:
+        """Give the record with other figures."""
+        return replace(self, measurement=measurement)
+
+
+def read_record(folder: Path) -> Record:
+    """Read a captioner's record, or what its run says where there is none.
+
+    Raises:
+        EdgecapError: neither is there, or it is damaged.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        return Record.of_run(folder)
+    read = _read_json(path)
+    with _damage_named(path):
+        version = read.pop("record_version")
+        if version > _VERSION:
+            raise EdgecapError(
+                f"{str(path)!r} has record version {version}, this edgecap reads {_VERSION}; "
+                "upgrade edgecap"
+            )
+        measured = read.pop("measurement", None)
+        if measured is not None:
+            targets = tuple(TargetFigures(**target) for target in measured.pop("targets"))
+            measured = Measurement(targets=targets, **measured)
+        curve, seeds = (tuple(read.pop(key, ())) for key in ("curve", "seeds"))
+        return Record(measurement=measured, curve=curve, seeds=seeds, **read)
+
+
+def write_record(record: Record, folder: Path) -> None:
+    """Write `record.json`, whole or not at all."""
+    make_folder(folder)
+    with replacing(folder / RECORD) as stream:
+        text = json.dumps(
+            {"record_version": _VERSION, **asdict(record)}, indent=1, ensure_ascii=False
+        )
+        stream.write(f"{text}\n".encode())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    with _damage_named(path):
+        read: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return read
+
+
+def _read_curve(path: Path) -> tuple[Mapping[str, str], ...]:
+    if not path.is_file():
+        return ()
+    with open(path, encoding="utf-8", newline="") as stream:
+        return tuple(csv.DictReader(stream))
+
+
+def _seed_of(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    provenance = run["provenance"]
+    scores = provenance.get("scores", {})
+    return {"seed": provenance.get("training", {}).get("seed"), "dev": scores.get("dev", {})}
+
+
+def _check_differs_by_seed(run: Mapping[str, Any], other: Mapping[str, Any], path: Path) -> None:
+    def settings(each: Mapping[str, Any]) -> Any:
+        training = {**each["provenance"].get("training", {}), "seed": None}
+        return each["encoder"], each["decoder"], each["provenance"].get("data"), training
+
+    def seed(each: Mapping[str, Any]) -> Any:
+        return each["provenance"].get("training", {}).get("seed")
+
+    if settings(run) != settings(other):
+        raise OptionError(
+            f"{str(path)!r} is another training than {run['name']!r}: it differs in more than its "
+            "seed; give runs of the same encoder, decoder, data and settings"
+        )
+    if seed(run) == seed(other):
+        raise OptionError(f"{str(path)!r} has the same seed, {seed(run)}; give another run")
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what a damaged file makes go wrong into one sentence, an `EdgecapError`."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as problem:
+        raise EdgecapError(
+            f"{str(path)!r} can't be read ({type(problem).__name__}: {problem}); restore it, or "
+            "publish the captioner again"
+        ) from problem
