@@ -60,7 +60,8 @@ class Design:
     """How captions are searched for unless the user says otherwise."""
 
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    """What it was made from and how it scored: data, command, versions, dev figures, licence."""
+    """What it was made from and how it scored: data, command, versions, curve, dev figures,
+    licence."""
 
 
 class TrainedCaptioner:
@@ -94,9 +95,17 @@ class TrainedCaptioner:
         """
         folder = Path(folder)
         captioner = cls.new(read_design(folder), encoder_weights=None)
-        load_weights(captioner.encoder, folder / "encoder.weights.h5")
-        load_weights(captioner.decoder, folder / "decoder.weights.h5")
+        captioner.load_weights(folder)
         return captioner
+
+    def load_weights(self, folder: Path) -> None:
+        """Take a run's weights.
+
+        Raises:
+            EdgecapError: they are missing, damaged or of other shapes.
+        """
+        load_weights(self.encoder, folder / "encoder.weights.h5")
+        load_weights(self.decoder, folder / "decoder.weights.h5")
 
     def save(self, folder: str | Path) -> None:
         """Write the run; each file is replaced whole."""
@@ -120,6 +129,8 @@ class TrainedCaptioner:
 
         design = self.design
         family = design.encoder
+        # The curve says nothing to a device.
+        about = {key: value for key, value in design.provenance.items() if key != "curve"}
         delicate = ENCODERS[family].delicate_blocks if family in ENCODERS else ()
         return CaptionerSource(
             name=design.name,
@@ -130,7 +141,7 @@ class TrainedCaptioner:
             preparation=design.preparation,
             defaults=design.defaults,
             delicate_blocks=delicate,
-            provenance={**design.provenance, "weights_sha256": self.weights_sha256},
+            provenance={**about, "weights_sha256": self.weights_sha256},
         )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 import PIL
 
 from edgecap.files import make_folder
+from edgecap.views import AS_THEY_ARE, ViewOfEach
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.preparation import Preparation, prepare
 
@@ -39,7 +40,7 @@ def image_features(
     preparation: Preparation,
     paths: Sequence[Path],
     *,
-    mirrored: bool = False,
+    view: ViewOfEach = AS_THEY_ARE,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
@@ -49,7 +50,7 @@ def image_features(
         encoder: `keras.Model` from pixels [N, H, W, 3] in 0..255 to features [N, F].
         preparation: how each photograph becomes pixels.
         paths: the images, all readable.
-        mirrored: whether left and right are exchanged.
+        view: what is seen of each image.
         cache: folder of the cache; None is `default_cache()`.
         progress: called with (images done, images in all).
 
@@ -61,8 +62,7 @@ def image_features(
         EdgecapError: the cache can't be written.
     """
     folder = (cache or default_cache()) / _encoder_key(encoder, preparation)
-    if mirrored:
-        folder = folder.with_name(folder.name + "-mirrored")
+    folder = folder.with_name(folder.name + view.name)
     known = _read(folder)
     keys = [hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in paths]
     wanted = {key: path for key, path in zip(keys, paths, strict=True) if key not in known}
@@ -73,11 +73,8 @@ def image_features(
         part = missing[first : first + _SHARD]
         for start in range(0, len(part), _BATCH):
             batch = part[start : start + _BATCH]
-            pixels = np.stack([prepare(path, preparation) for _, path in batch])
-            if mirrored:
-                pixels = pixels[:, :, ::-1]
-            outputs = encoder.predict_on_batch(pixels.astype(np.float32))
-            shard.update(zip((key for key, _ in batch), np.asarray(outputs), strict=True))
+            pixels = np.stack([view.of(key).pixels(path, preparation) for key, path in batch])
+            shard.update(zip((key for key, _ in batch), _encode(encoder, pixels), strict=True))
             done += len(batch)
             if progress:
                 progress(done, len(paths))
@@ -86,6 +83,21 @@ def image_features(
     if progress:
         progress(len(paths), len(paths))
     return np.stack([known[key] for key in keys]).astype(np.float32)
+
+
+def features_now(encoder: Any, preparation: Preparation, paths: Sequence[Path]) -> np.ndarray:
+    """Compute the features of images whole, past the cache: for an encoder that goes on changing.
+
+    As `image_features`, whose encoder is the same for as long as its cache is of use.
+    """
+    batches = (paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH))
+    return np.concatenate(
+        [_encode(encoder, np.stack([prepare(path, preparation) for path in b])) for b in batches]
+    )
+
+
+def _encode(encoder: Any, pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(encoder.predict_on_batch(pixels.astype(np.float32)), np.float32)
 
 
 def _encoder_key(encoder: Any, preparation: Preparation) -> str:

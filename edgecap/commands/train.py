@@ -23,14 +23,29 @@ from edgecap_runtime.errors import OptionError
     type=click.Path(path_type=Path),
     help="Folder of the image files, if it is not beside the captions.",
 )
-@click.option("--encoder", default="mobilenet", show_default=True, help="Encoder family.")
+@click.option("--encoder", help="Encoder family; mobilenet by default, or that of --from.")
 @click.option(
     "--encoder-weights",
     default="imagenet",
     show_default=True,
     help="'imagenet' (downloaded) or a Keras weights file of the network without its classifier.",
 )
-@click.option("--decoder", default="lstm", show_default=True, help="Decoder family.")
+@click.option("--decoder", help="Decoder family; lstm by default, or that of --from.")
+@click.option(
+    "--from",
+    "begun_from",
+    metavar="RUN",
+    type=click.Path(path_type=Path),
+    help="Begin with the weights, words and preparation of this run.",
+)
+@click.option(
+    "--teacher",
+    "teachers",
+    metavar="RUN",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Learn words from this run's answers too (see training.teaching). May be repeated.",
+)
 @click.option(
     "--out",
     required=True,
@@ -66,9 +81,11 @@ from edgecap_runtime.errors import OptionError
 def train(
     data: Path,
     images: Path | None,
-    encoder: str,
+    encoder: str | None,
     encoder_weights: str,
-    decoder: str,
+    decoder: str | None,
+    begun_from: Path | None,
+    teachers: tuple[Path, ...],
     out: Path,
     resume: bool,
     name: str | None,
@@ -81,14 +98,17 @@ def train(
 ) -> None:
     """Train a captioner.
 
-    The encoder stays as it is: its features are computed once and cached, and the decoder learns
-    from them, first words one by one, then from the scores of whole captions. After each epoch
-    dev is captioned and scored, the best epoch is kept, and a checkpoint is written: a training
-    that was stopped goes on with --resume.
+    The encoder's features are computed once and cached, and the decoder learns from them, first
+    words one by one, then from the scores of whole captions. Between the two the encoder learns
+    too, for training.tune_epochs; by default it stays as it is. After each epoch dev is captioned
+    and scored, the best epoch is kept, and a checkpoint is written: a training that was stopped
+    goes on with --resume.
 
     \b
-    Example:
+    Examples:
       edgecap train --data flickr8k --encoder mobilenet --decoder lstm --out runs/mobilenet-lstm
+      edgecap train --data flickr8k --from runs/mobilenet-lstm --out runs/tuned \\
+          --set training.epochs=0 --set training.tune_epochs=4
     """
     settings += tuple(
         f"training.{option}={value}"
@@ -117,6 +137,8 @@ def train(
         settings=settings,
         minimum_count=minimum_count,
         name=name,
+        begun_from=begun_from,
+        teachers=teachers,
         provenance=how_made("trained"),
     )
     for problem in session.dataset.problems:

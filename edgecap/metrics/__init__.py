@@ -8,6 +8,7 @@ same tokenisation (`edgecap.data.coco_tokenise` for figures to compare with pape
 from __future__ import annotations
 
 from edgecap.metrics.bleu import (
+    BleuJudge,
     CorpusBleu,
     SentenceMeanBleu1,
     UnigramJudge,
@@ -23,6 +24,7 @@ from edgecap.metrics.scorer import METRICS, CaptionScorer
 
 __all__ = [
     "METRICS",
+    "BleuJudge",
     "CaptionScorer",
     "CiderD",
     "ConsensusJudge",

@@ -5,6 +5,7 @@ The two are different numbers for the same captions: always say which one is sho
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -136,6 +137,30 @@ class UnigramJudge:
         matches = (Counter(candidate) & self._allowed).total()
         closest = closest_ref_length(self._references, len(candidate))
         return float(brevity_penalty(closest, len(candidate))) * matches / len(candidate)
+
+
+class BleuJudge:
+    """Scores captions of one image by BLEU-4, smoothed so that a caption alone has a score."""
+
+    def __init__(self, references: Sequence[Tokens]) -> None:
+        self._references = references
+        self._allowed = [_most_often(references, order) for order in range(1, _ORDERS + 1)]
+
+    def score(self, candidate: Tokens) -> float:
+        """Give the caption's own BLEU-4, 0 to 1; one is added to the matches and n-grams of the
+        orders above the first (Lin and Och 2004, "ORANGE", section 4)."""
+        if not candidate:
+            return 0.0
+        logarithms = 0.0
+        for order, allowed in enumerate(self._allowed, start=1):
+            counts = Counter(ngrams(candidate, order))
+            more = int(order > 1)
+            matches = (counts & allowed).total() + more
+            if not matches:
+                return 0.0
+            logarithms += math.log(matches / (counts.total() + more)) / _ORDERS
+        closest = closest_ref_length(self._references, len(candidate))
+        return float(brevity_penalty(closest, len(candidate))) * math.exp(logarithms)
 
 
 def _most_often(references: Sequence[Tokens], order: int) -> Counter[tuple[str, ...]]:

@@ -21,7 +21,7 @@ class Epoch:
     """Counted from 1."""
 
     phase: str
-    """"words" or "captions"; see `edgecap.training.phases`."""
+    """"words", "encoder" or "captions"; see `edgecap.training.phases`."""
 
     loss: float | None
     """Mean training loss a word, smoothing included; None where captions were learned."""
@@ -37,6 +37,9 @@ class Epoch:
 
     seconds: float
     """Training and scoring together."""
+
+    cider_d: float | None = None
+    """CIDEr-D on dev, 0 to 10, greedy; None in a training begun before it was kept."""
 
 
 def write_checkpoint(

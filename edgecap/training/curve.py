@@ -6,10 +6,22 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from edgecap.training.checkpoint import Epoch
 from edgecap_runtime.atomic import replacing
+
+
+def curve_of(history: Sequence[Epoch]) -> list[dict[str, Any]]:
+    """Give the epochs as a run's record keeps them."""
+    return [
+        {
+            name: round(value, 6) if isinstance(value, float) else value
+            for name, value in vars(epoch).items()
+        }
+        | {"bleu": [round(value, 3) for value in epoch.bleu], "seconds": round(epoch.seconds, 1)}
+        for epoch in history
+    ]
 
 
 def write_curve(history: Sequence[Epoch], folder: Path) -> None:
@@ -17,12 +29,15 @@ def write_curve(history: Sequence[Epoch], folder: Path) -> None:
     lines = io.StringIO()
     table = csv.writer(lines)
     bleu_names = [f"dev_bleu{n}" for n in (1, 2, 3, 4)]
-    table.writerow(["epoch", "phase", "loss", "reward", "learning_rate", *bleu_names, "seconds"])
+    table.writerow(
+        ["epoch", "phase", "loss", "reward", "learning_rate", *bleu_names, "dev_cider_d", "seconds"]
+    )
     for row in history:
         bleu = [f"{value:.3f}" for value in row.bleu]
         rate = f"{row.learning_rate:.3g}"
         learned = ["" if value is None else f"{value:.5f}" for value in (row.loss, row.reward)]
-        table.writerow([row.epoch, row.phase, *learned, rate, *bleu, f"{row.seconds:.1f}"])
+        cider = "" if row.cider_d is None else f"{row.cider_d:.5f}"
+        table.writerow([row.epoch, row.phase, *learned, rate, *bleu, cider, f"{row.seconds:.1f}"])
     with replacing(folder / "history.csv") as stream:
         stream.write(lines.getvalue().encode())
     with replacing(folder / "curve.png") as stream:

@@ -17,9 +17,10 @@ import numpy as np
 from edgecap.captioner import TrainedCaptioner
 from edgecap.files import load_weights, save_weights
 from edgecap.inference import KerasCaptions
-from edgecap.metrics import corpus_bleu
-from edgecap.training.batches import Words
+from edgecap.metrics import cider_d, corpus_bleu
 from edgecap.training.checkpoint import Epoch, read_checkpoint, restore, write_checkpoint
+from edgecap.training.joint import EncoderPhase
+from edgecap.training.material import Material
 from edgecap.training.options import TrainingOptions
 from edgecap.training.phases import CaptionPhase, Phase, WordPhase
 from edgecap_runtime.decoding import DecodingOptions
@@ -34,35 +35,45 @@ class Trainer:
         captioner: TrainedCaptioner,
         folder: Path,
         options: TrainingOptions,
-        *,
-        train: tuple[np.ndarray, Words],
-        dev: tuple[np.ndarray, Words],
+        material: Material,
+        begun_from: str | None = None,
     ) -> None:
-        """Compile the decoder and set up the data.
+        """Set up the phases.
 
         Args:
-            captioner: its decoder is trained in place, its encoder is left alone.
+            captioner: its decoder is trained in place, its encoder in a phase of its own.
             folder: the run; `checkpoint.npz` and the best epoch's weights go there.
             options: the recipe.
-            train: features float32 [views, images, F] and the images' captions.
-            dev: features float32 [images, F] and captions, to score each epoch by.
+            material: what is learned from; its features follow the encoder's weights.
+            begun_from: hash of the weights that are gone on from, so that a checkpoint isn't
+                resumed from others.
+
+        Raises:
+            OptionError: an option that this decoder, encoder or vocabulary can't have.
         """
         self.captioner = captioner
         self.folder = folder
         self.options = options
         self.history: list[Epoch] = []
-        self._dev_features, self._dev_words = dev
+        self._material = material
+        self._begun_from = begun_from
         self._captions = KerasCaptions(captioner.decoder, captioner.design.vocabulary)
         self._phases: tuple[Phase, ...] = (
-            WordPhase(captioner, options, *train),
-            CaptionPhase(captioner, options, self._captions, *train),
+            WordPhase(captioner, options, material),
+            EncoderPhase(captioner, options, material),
+            CaptionPhase(captioner, options, material, self._captions),
         )
-        self._phases[0].begin()
+        self._phase: Phase | None = None
 
     @property
     def checkpoint(self) -> Path:
         """Where the training's state is kept."""
         return self.folder / "checkpoint.npz"
+
+    @property
+    def dev_features(self) -> np.ndarray:
+        """Float32 [images, F] of dev, by the encoder of the best epoch once `run` is over."""
+        return self._material.dev_features
 
     def resume(self) -> None:
         """Go on from the checkpoint.
@@ -73,7 +84,7 @@ class Trainer:
         """
         self.history, settings, arrays = read_checkpoint(self.checkpoint)
         # More or fewer epochs, and more patience, are what resuming is for.
-        free = {"epochs", "reward_epochs", "patience"}
+        free = {"epochs", "tune_epochs", "reward_epochs", "patience"}
         mine = self._settings()
         changed = [name for name in mine if name not in free and mine[name] != settings.get(name)]
         if changed:
@@ -82,9 +93,11 @@ class Trainer:
                 f"this training was begun with other settings ({detail}); resume with the old "
                 "ones or choose another --out"
             )
-        if self.history[-1].phase != self._phases[0].name:
-            self._phase_named(self.history[-1].phase).begin()
-        restore(self.captioner.decoder, arrays)
+        self._phase = next(phase for phase in self._phases if phase.name == self.history[-1].phase)
+        if self._encoder_learned:
+            self._load_best()
+        self._phase.begin()
+        restore(self._phase.model, arrays)
 
     def run(
         self,
@@ -97,44 +110,52 @@ class Trainer:
             on_batch: called with (epoch from 1, batches done, batches in all).
             on_epoch: called after each epoch's checkpoint is on disk.
         """
-        best = self.folder / "decoder.weights.h5"
         while (phase := self._unfinished()) is not None:
             index = len(self.history)
-            if index and self.history[-1].phase != phase.name:
-                load_weights(self.captioner.decoder, best)
-                phase.begin()
+            self._enter(phase)
             started = time.perf_counter()
             # Dropout then depends on the epoch, not on how often the training was interrupted.
             keras.utils.set_random_seed(self.options.seed * 1000 + index)
             report = functools.partial(on_batch, index + 1) if on_batch else _silent
-            learned = phase.learn(index, report)
-            with self._averaged_weights():
-                said = self._captions.best(self._dev_features, DecodingOptions(beam=1))
+            learned = phase.learn(index, len(self._epochs_of(phase)), report)
+            with self._averaged_weights(phase.model):
+                said = self._captions.best(phase.dev_features(), DecodingOptions(beam=1))
                 epoch = Epoch(
                     epoch=index + 1,
                     phase=phase.name,
                     **vars(learned),
-                    bleu=corpus_bleu(said, self._dev_words),
+                    bleu=corpus_bleu(said, self._material.dev_words),
+                    cider_d=cider_d(said, self._material.dev_words),
                     seconds=time.perf_counter() - started,
                 )
                 self.history.append(epoch)
                 if epoch is self.best():
-                    save_weights(self.captioner.decoder, best)
-            write_checkpoint(
-                self.checkpoint, self.captioner.decoder, self.history, self._settings()
-            )
+                    self._save_best()
+            write_checkpoint(self.checkpoint, phase.model, self.history, self._settings())
             if on_epoch:
                 on_epoch(epoch)
-        load_weights(self.captioner.decoder, best)
+        if self._phase is not None:
+            self._phase.end()
+        self._load_best()
 
     def best(self) -> Epoch:
         """The epoch with the highest dev BLEU-4, then BLEU-3 and so on, the earliest of equals."""
         return _best(self.history)
 
+    def _enter(self, phase: Phase) -> None:
+        """Begin a phase, from the best weights of those before it, unless it goes on."""
+        if phase is self._phase:
+            return
+        if self._phase is not None:
+            self._phase.end()
+            self._load_best()
+        phase.begin()
+        self._phase = phase
+
     def _unfinished(self) -> Phase | None:
         """Give the phase that goes on or begins: each runs to its end or out of patience."""
         for phase in self._phases:
-            epochs = [epoch for epoch in self.history if epoch.phase == phase.name]
+            epochs = self._epochs_of(phase)
             if len(epochs) >= phase.epochs:
                 continue
             if epochs and epochs[-1].epoch - _best(epochs).epoch >= self.options.patience:
@@ -142,17 +163,32 @@ class Trainer:
             return phase
         return None
 
-    def _phase_named(self, name: str) -> Phase:
-        return next(phase for phase in self._phases if phase.name == name)
+    def _epochs_of(self, phase: Phase) -> list[Epoch]:
+        return [epoch for epoch in self.history if epoch.phase == phase.name]
+
+    def _save_best(self) -> None:
+        save_weights(self.captioner.decoder, self.folder / "decoder.weights.h5")
+        if self._encoder_learned:
+            save_weights(self.captioner.encoder, self.folder / "encoder.weights.h5")
+
+    def _load_best(self) -> None:
+        load_weights(self.captioner.decoder, self.folder / "decoder.weights.h5")
+        if self._encoder_learned:
+            load_weights(self.captioner.encoder, self.folder / "encoder.weights.h5")
+            self._material.encode_anew(self.captioner)
+
+    @property
+    def _encoder_learned(self) -> bool:
+        return any(epoch.phase == EncoderPhase.name for epoch in self.history)
 
     @contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
+    def _averaged_weights(self, model: Any) -> Iterator[None]:
         """Put the running average of the weights in their place for a while."""
         if not self.options.average:
             yield
             return
         swap = keras.callbacks.SwapEMAWeights()
-        swap.set_model(self.captioner.decoder)
+        swap.set_model(model)
         swap.on_test_begin()
         try:
             yield
@@ -168,6 +204,8 @@ class Trainer:
             "vocabulary": len(design.vocabulary),
             "encoder": design.encoder,
             "encoder_options": dataclasses.asdict(design.encoder_options),
+            "begun_from": self._begun_from,
+            "teachers": len(self._material.teachers),
         }
         # As a checkpoint gives it back: JSON has lists for tuples.
         plain: dict[str, Any] = json.loads(json.dumps(settings))

@@ -27,6 +27,17 @@ class SmoothedCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
         return (1 - self.smoothing) * likely - self.smoothing * ops.mean(logs, axis=-1)
 
 
+class SoftCrossEntropy(keras.losses.Loss):  # type: ignore[misc]
+    """-sum over the vocabulary of q * log p, averaged over words as `SmoothedCrossEntropy` is."""
+
+    def __init__(self) -> None:
+        super().__init__(name="soft_cross_entropy", reduction="mean_with_sample_weight")
+
+    def call(self, targets: Any, logits: Any) -> Any:
+        """Probabilities q and logits, both float32 [rows, T, V], to losses [rows, T]."""
+        return -ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1)
+
+
 class WeighedLikelihood(keras.losses.Loss):  # type: ignore[misc]
     """Sum over words of -weight * log p(word); a weight may be negative."""
 

@@ -1,38 +1,26 @@
-"""What a training consists of: learning words one by one, then learning whole captions."""
+"""What a training consists of: learning words one by one, then learning whole captions.
+
+The phase between, in which the encoder learns too, is in `edgecap.training.joint`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 
 from edgecap.captioner import TrainedCaptioner
 from edgecap.decoders import DECODERS
 from edgecap.inference import KerasCaptions
-from edgecap.training.batches import BATCHES, Words
-from edgecap.training.loss import SmoothedCrossEntropy, WeighedLikelihood
+from edgecap.training.batches import BATCHES
+from edgecap.training.compiling import compile_model
+from edgecap.training.learned import Learned, Report
+from edgecap.training.loss import WeighedLikelihood
+from edgecap.training.material import Material
 from edgecap.training.options import TrainingOptions
+from edgecap.training.reading import Reading
 from edgecap.training.self_critical import SelfCritic, hold_statistics
-
-Report = Callable[[int, int], None]
-"""Called with (batches or rounds done, in all)."""
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What one epoch of a phase tells."""
-
-    learning_rate: float
-    """Adam's."""
-
-    loss: float | None = None
-    """Mean training loss a word, smoothing included."""
-
-    reward: float | None = None
-    """Mean reward of the captions that were sampled."""
+from edgecap.training.teachers import Answers
 
 
 class Phase(Protocol):
@@ -44,56 +32,95 @@ class Phase(Protocol):
     epochs: int
     """At most."""
 
+    model: Any
+    """What learns, a compiled `keras.Model`; there once `begin` was called."""
+
     def begin(self) -> None:
-        """Compile the decoder with a fresh optimizer; its weights stay."""
+        """Compile what learns with a fresh optimizer; its weights stay."""
 
-    def learn(self, epoch: int, report: Report) -> Learned:
-        """Learn from everything once; epoch: counted from 0 over the whole training."""
+    def learn(self, epoch: int, done: int, report: Report) -> Learned:
+        """Learn from everything once.
+
+        epoch: counted from 0 over the whole training; done: epochs of this phase before it.
+        """
+
+    def dev_features(self) -> np.ndarray:
+        """Give the features of dev that go with the weights of now."""
+
+    def end(self) -> None:
+        """Undo what `begin` changed apart from weights."""
 
 
-class WordPhase:
-    """Cross-entropy of the next word, with the caption so far as people wrote it."""
+class _DecoderPhase:
+    """A phase in which the decoder alone learns."""
+
+    def __init__(
+        self, captioner: TrainedCaptioner, options: TrainingOptions, material: Material
+    ) -> None:
+        self.model = captioner.decoder
+        self._captioner = captioner
+        self._options = options
+        self._material = material
+
+    def dev_features(self) -> np.ndarray:
+        """Give the features as they are: the encoder stays."""
+        return self._material.dev_features
+
+    def end(self) -> None:
+        """Leave all as it is."""
+
+
+class WordPhase(_DecoderPhase):
+    """Cross-entropy of the next word, with the caption so far as people wrote it, or nearly so."""
 
     name = "words"
 
     def __init__(
-        self,
-        captioner: TrainedCaptioner,
-        options: TrainingOptions,
-        features: np.ndarray,
-        words: Words,
+        self, captioner: TrainedCaptioner, options: TrainingOptions, material: Material
     ) -> None:
-        """Encode the captions; features float32 [views, images, F]."""
-        design = captioner.design
-        learns_from = DECODERS[design.decoder].learns_from
-        self._batches = BATCHES[learns_from](features, words, design.vocabulary, options)
-        self._decoder = captioner.decoder
-        self._options = options
+        """Settle what is read and answered; `begin` encodes the captions.
+
+        Raises:
+            OptionError: an option that this decoder or vocabulary can't have.
+        """
+        super().__init__(captioner, options, material)
         self.epochs = options.epochs
+        design = captioner.design
+        self._learns_from = DECODERS[design.decoder].learns_from
+        self._reading = Reading(captioner.decoder, self._learns_from, design.vocabulary, options)
+        self._answers = Answers(options, len(design.vocabulary), material.teachers)
 
     def begin(self) -> None:
-        """Compile the decoder."""
-        options = self._options
-        loss = SmoothedCrossEntropy(options.label_smoothing)
-        _compile(self._decoder, options, options.learning_rate, loss)
+        """Compile the decoder and encode the captions."""
+        options, material = self._options, self._material
+        self._batches = BATCHES[self._learns_from](
+            material.features, material.words, self._captioner.design.vocabulary, options
+        )
+        compile_model(self.model, options, options.learning_rate, self._answers.loss())
 
-    def learn(self, epoch: int, report: Report) -> Learned:
+    def learn(self, epoch: int, done: int, report: Report) -> Learned:
         """Learn from every caption once."""
-        rate = self._options.rate_in(epoch)
-        self._decoder.optimizer.learning_rate = rate
+        rate = self._options.rate_in(done)
+        self.model.optimizer.learning_rate = rate
         self._batches.epoch = epoch
+        # Apart from the batches' own dice, whose order stays what it was without these options.
+        dice = np.random.default_rng((self._options.seed, epoch, 1))
+        share = done / max(1, self.epochs - 1)
         total = words = 0.0
         # Not `fit`: its TensorFlow path fixes the caption length to that of the first batches.
         for place in range(len(self._batches)):
             inputs, targets, weights = self._batches[place]
-            loss = self._decoder.train_on_batch(inputs, targets, sample_weight=weights)
+            images = self._batches.images[self._batches.captions_in(place)]
+            wanted = self._answers.of(images, inputs["ids"], targets)
+            read = self._reading.of(inputs, weights, share, dice)
+            loss = self.model.train_on_batch(read, wanted, sample_weight=weights)
             count = float(weights.sum())
             total, words = total + float(loss) * count, words + count
             report(place + 1, len(self._batches))
         return Learned(rate, loss=total / words)
 
 
-class CaptionPhase:
+class CaptionPhase(_DecoderPhase):
     """Self-critical training on CIDEr-D; see `edgecap.training.self_critical`."""
 
     name = "captions"
@@ -102,51 +129,33 @@ class CaptionPhase:
         self,
         captioner: TrainedCaptioner,
         options: TrainingOptions,
+        material: Material,
         captions: KerasCaptions,
-        features: np.ndarray,
-        words: Words,
     ) -> None:
-        """Keep what `begin` needs; features float32 [views, images, F]."""
-        self._captioner = captioner
-        self._options = options
-        self._captions = captions
-        self._data = features, words
-        self._critic: SelfCritic | None = None
+        """Keep what `begin` needs; captions: says them by the same decoder."""
+        super().__init__(captioner, options, material)
         self.epochs = options.reward_epochs
+        self._captions = captions
+        self._critic: SelfCritic | None = None
 
     def begin(self) -> None:
         """Compile the decoder, with sharper answers, and weigh the references."""
-        decoder, design = self._captioner.decoder, self._captioner.design
-        hold_statistics(decoder)
-        decoder.scale_logits(self._options.sharpen)
-        _compile(decoder, self._options, self._options.reward_rate, WeighedLikelihood())
-        features, words = self._data
+        options, design = self._options, self._captioner.design
+        hold_statistics(self.model)
+        self.model.scale_logits(options.sharpen)
+        compile_model(self.model, options, options.reward_rate, WeighedLikelihood())
         self._critic = SelfCritic(
-            decoder,
+            self.model,
             DECODERS[design.decoder].learns_from,
             self._captions,
             design.vocabulary,
-            self._options,
-            features=features,
-            words=words,
+            options,
+            features=self._material.features,
+            words=self._material.words,
         )
 
-    def learn(self, epoch: int, report: Report) -> Learned:
+    def learn(self, epoch: int, done: int, report: Report) -> Learned:
         """Sample captions of every image and learn from their scores."""
         if self._critic is None:
             raise RuntimeError("begin() comes before learn()")
         return Learned(self._options.reward_rate, reward=self._critic.learn(epoch, report))
-
-
-def _compile(decoder: Any, options: TrainingOptions, rate: float, loss: Any) -> None:
-    decoder.compile(
-        optimizer=keras.optimizers.Adam(
-            rate,
-            global_clipnorm=options.clip_norm,
-            use_ema=options.average > 0,
-            ema_momentum=options.average,
-        ),
-        loss=loss,
-        # Batches differ in length, and XLA would compile each length anew.
-        jit_compile=False,
-    )

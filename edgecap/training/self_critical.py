@@ -1,12 +1,12 @@
 """Self-critical training: captions are sampled, scored whole, and made likelier or less likely.
 
 Rennie, Marcheret, Mroueh, Ross, Goel: "Self-critical Sequence Training for Image Captioning",
-CVPR 2017 (arXiv:1612.00563), equation 11: REINFORCE on CIDEr-D, here with the caption's own BLEU-1
-beside it. The baseline of a sample is the mean score of the image's other samples (Luo: "A Better
-Variant of Self-Critical Sequence Training", 2020, arXiv:2003.09971). With the greedy caption's
-score, the paper's, nearly every sample of a decoder trained with dropout and label smoothing scores
-below it: all are made less likely, ends of captions too, and dev BLEU-1 fell from 58 to 28 in two
-epochs.
+CVPR 2017 (arXiv:1612.00563), equation 11: REINFORCE on CIDEr-D, here with the caption's own BLEU
+beside it. By default the baseline of a sample is the mean score of the image's other samples (Luo:
+"A Better Variant of Self-Critical Sequence Training", 2020, arXiv:2003.09971). With the greedy
+caption's score, the paper's, nearly every sample of a decoder trained with dropout and label
+smoothing scores below it: all are made less likely, ends of captions too, and dev BLEU-1 fell from
+58 to 28 in two epochs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import keras
 import numpy as np
 
 from edgecap.inference import KerasCaptions
-from edgecap.metrics import DocumentFrequencies, UnigramJudge
+from edgecap.metrics import BleuJudge, DocumentFrequencies, UnigramJudge
 from edgecap.training.batches import BATCHES, Words
 from edgecap.training.options import TrainingOptions
+from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.vocabulary import Vocabulary
 
 _END = "</s>"
@@ -68,6 +69,7 @@ class SelfCritic:
         frequencies = DocumentFrequencies(ended)
         self._consensus = [frequencies.judge(of_image) for of_image in ended]
         self._precision = [UnigramJudge(of_image) for of_image in words]
+        self._bleu4 = [BleuJudge(of_image) for of_image in ended] if options.reward_bleu4 else []
 
     def learn(self, seed: int, report: Callable[[int, int], None]) -> float:
         """Learn from all images once; gives the mean reward of the sampled captions.
@@ -99,18 +101,35 @@ class SelfCritic:
                 for image, of_image in zip(images, captions, strict=True)
             ]
         )
-        # Each sample against the mean of the image's others.
-        advantages = (scores - scores.mean(axis=1, keepdims=True)) * samples / (samples - 1)
+        advantages = self._advantages(scores, images, features)
         batches = self._batches(features[None], captions, self._vocabulary, self._options)
         for inputs, targets, weights in _weighed(batches, advantages.ravel().astype(np.float32)):
             self._decoder.train_on_batch(inputs, targets, sample_weight=weights)
         return scores.ravel().tolist()
 
+    def _advantages(
+        self, scores: np.ndarray, images: np.ndarray, features: np.ndarray
+    ) -> np.ndarray:
+        """Compare scores [images, samples] with what each sample is judged by."""
+        if self._options.reward_baseline == "greedy":
+            search = DecodingOptions(beam=1, max_words=self._options.longest)
+            said = self._captions.best(features, search)
+            greedy = [self._score(image, words) for image, words in zip(images, said, strict=True)]
+            return np.asarray(scores - np.array(greedy)[:, None])
+        # Each sample against the mean of the image's others.
+        samples = self._options.samples
+        others: np.ndarray = (scores - scores.mean(axis=1, keepdims=True)) * samples / (samples - 1)
+        return others
+
     def _score(self, image: int, words: list[str]) -> float:
+        options = self._options
         # One that was cut has no end, and no end's n-grams.
-        end = [_END] if len(words) < self._options.longest else []
-        consensus = self._consensus[image].score([*words, *end])
-        return consensus + self._options.reward_bleu * self._precision[image].score(words)
+        ended = [*words, *([_END] if len(words) < options.longest else [])]
+        score = self._consensus[image].score(ended)
+        score += options.reward_bleu * self._precision[image].score(words)
+        if options.reward_bleu4:
+            score += options.reward_bleu4 * self._bleu4[image].score(ended)
+        return score
 
 
 def _weighed(batches: Any, advantages: np.ndarray) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgecap.captioner import Design, TrainedCaptioner, write_design
+from edgecap.captioner import Design, TrainedCaptioner, read_design, write_design
 from edgecap.data import Dataset, load_dataset
 from edgecap.decoders import DECODERS
 from edgecap.encoders import ENCODERS, EncoderOptions
@@ -20,10 +20,15 @@ from edgecap.features import Progress, image_features
 from edgecap.files import save_weights
 from edgecap.inference import KerasCaptions
 from edgecap.settings import apply_settings, check_parts
+from edgecap.training.curve import curve_of
 from edgecap.training.loop import Trainer
+from edgecap.training.material import Material
 from edgecap.training.options import TrainingOptions
+from edgecap.training.photographs import Photographs
+from edgecap.training.teachers import Teacher
 from edgecap.vocabulary import build_vocabulary
 from edgecap_runtime.decoding import DecodingOptions
+from edgecap_runtime.errors import OptionError
 from edgecap_runtime.options import search_name
 from edgecap_runtime.preparation import Preparation
 
@@ -44,11 +49,20 @@ class TrainingSession:
     options: TrainingOptions
     """How it is trained."""
 
+    begun_from: Path | None = None
+    """A run whose weights are gone on from."""
+
+    teachers: Sequence[Path] = ()
+    """Runs whose answers are learned from."""
+
     captioner: TrainedCaptioner | None = None
     """Set by `encode`."""
 
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     """Float32 [views, images, F] of "train", and [images, F] of "dev"; set by `encode`."""
+
+    _material: Material | None = None
+    _begun_with: str | None = None
 
     @classmethod
     def open(
@@ -56,53 +70,78 @@ class TrainingSession:
         data: Path,
         *,
         images: Path | None = None,
-        encoder: str = "mobilenet",
-        decoder: str = "lstm",
+        encoder: str | None = None,
+        decoder: str | None = None,
         settings: Sequence[str] = (),
         minimum_count: int = 5,
         name: str | None = None,
+        begun_from: Path | None = None,
+        teachers: Sequence[Path] = (),
         provenance: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
     ) -> TrainingSession:
-        """Read the data, count the vocabulary from the training split alone, settle the design.
+        """Read the data, settle the design.
+
+        The vocabulary is counted from the training split alone, or that of the run that the
+        training begins from; so are encoder ("mobilenet" by default) and decoder ("lstm").
 
         Raises:
-            EdgecapError: no dataset, a setting that is none, an unknown encoder or decoder.
+            EdgecapError: no dataset, a setting that is none, an unknown encoder or decoder, one
+                that is not that of `begun_from`, a run that is none.
         """
         check_parts(settings, ("encoder", "decoder", "training"))
-        family = ENCODERS[encoder]
-        encoder_options = apply_settings(
-            "encoder", EncoderOptions(size=family.default_size), settings
-        )
-        decoder_options = apply_settings("decoder", DECODERS[decoder].options(), settings)
         options = apply_settings("training", TrainingOptions(), settings)
+        before = read_design(begun_from) if begun_from else None
+        if before is None:
+            family, size = encoder or "mobilenet", ENCODERS[encoder or "mobilenet"].default_size
+            decoder = decoder or "lstm"
+            encoder_options = apply_settings("encoder", EncoderOptions(size=size), settings)
+            decoder_options = apply_settings("decoder", DECODERS[decoder].options(), settings)
+        else:
+            _check_same(before, encoder, decoder, settings)
+            family, encoder_options = before.encoder, before.encoder_options
+            decoder = before.decoder
+            decoder_options = apply_settings("decoder", before.decoder_options, settings)
+        if before is None and not options.epochs:
+            raise OptionError(
+                "epochs is 0, but without a run to begin from nothing is known yet; give a whole "
+                "number above 0, or --from RUN"
+            )
         dataset = load_dataset(data, images=images, check_images=True, progress=progress)
         words = [caption for photo in dataset.split("train") for caption in photo.captions]
         dataset.split("dev")  # refuse now rather than after an epoch
+        about: dict[str, Any] = {
+            "data": dataset.name,
+            "training": dataclasses.asdict(options),
+            "keras": keras.__version__,
+            "keras_backend": keras.config.backend(),
+            **(provenance or {}),
+        }
+        if before is not None:
+            about["begun_from"] = {"name": before.name, **_how(before)}
+        if teachers:
+            known = [read_design(teacher) for teacher in teachers]
+            about["teachers"] = [{"name": each.name, **_how(each)} for each in known]
         design = Design(
-            name=name or f"{encoder}-{decoder}",
-            encoder=encoder,
+            name=name or (before.name if before else f"{family}-{decoder}"),
+            encoder=family,
             encoder_options=encoder_options,
             decoder=decoder,
             decoder_options=decoder_options,
-            vocabulary=build_vocabulary(words, minimum_count),
-            preparation=Preparation(
+            vocabulary=before.vocabulary if before else build_vocabulary(words, minimum_count),
+            preparation=before.preparation
+            if before
+            else Preparation(
                 height=encoder_options.size,
                 width=encoder_options.size,
                 fit="stretch",
                 resampling="bilinear",
-                scaling=family.scaling(),
+                scaling=ENCODERS[family].scaling(),
             ),
-            defaults=_DEFAULTS,
-            provenance={
-                "data": dataset.name,
-                "training": dataclasses.asdict(options),
-                "keras": keras.__version__,
-                "keras_backend": keras.config.backend(),
-                **(provenance or {}),
-            },
+            defaults=before.defaults if before else _DEFAULTS,
+            provenance=about,
         )
-        return cls(dataset, design, options)
+        return cls(dataset, design, options, begun_from, tuple(teachers))
 
     def encode(
         self,
@@ -111,52 +150,68 @@ class TrainingSession:
         cache: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Build the captioner and compute the features of train and dev."""
+        """Build the captioner and compute the features of train and dev.
+
+        Args:
+            encoder_weights: "imagenet", a path, or None for random ones; those of the run that the
+                training begins from take their place.
+            cache: folder for features; None is the user's.
+            progress: called with (images done, images in all) for one encoder after another.
+
+        Raises:
+            EdgecapError: weights that don't fit, or a teacher with other words.
+        """
         keras.utils.set_random_seed(self.options.seed)
-        captioner = TrainedCaptioner.new(self.design, encoder_weights)
+        captioner = TrainedCaptioner.new(self.design, None if self.begun_from else encoder_weights)
+        if self.begun_from:
+            captioner.load_weights(self.begun_from)
+            self._begun_with = captioner.weights_sha256
         self.captioner = captioner
-        train = [photo.path for photo in self.dataset.split("train")]
-        dev = [photo.path for photo in self.dataset.split("dev")]
-        views = (False, True) if self.options.mirrored else (False,)
-        total = len(train) * len(views) + len(dev)
-
-        def features(paths: list[Path], mirrored: bool, before: int) -> np.ndarray:
-            return image_features(
-                captioner.encoder,
-                self.design.preparation,
-                paths,
-                mirrored=mirrored,
-                cache=cache,
-                progress=lambda done, _: progress(before + done, total) if progress else None,
-            )
-
-        self.features = {
-            "train": np.stack(
-                [
-                    features(train, mirrored, place * len(train))
-                    for place, mirrored in enumerate(views)
-                ]
-            ),
-            "dev": features(dev, False, total - len(dev)),
-        }
-
-    def trainer(self, folder: Path) -> Trainer:
-        """Make the trainer, and write what is known of the run before the first epoch."""
-        if self.captioner is None:
-            raise RuntimeError("encode() comes before trainer()")
-        save_weights(self.captioner.encoder, folder / "encoder.weights.h5")
-        write_design(self.design, folder)
+        photographs = Photographs(self.dataset, self.design.preparation, self.options, cache)
+        train, dev = photographs.features(captioner.encoder, progress)
+        self.features = {"train": train, "dev": dev}
         words = {
             split: [photo.captions for photo in self.dataset.split(split)]
             for split in ("train", "dev")
         }
-        return Trainer(
-            self.captioner,
-            folder,
-            self.options,
-            train=(self.features["train"], words["train"]),
-            dev=(self.features["dev"], words["dev"]),
+        self._material = Material(
+            features=train,
+            dev_features=dev,
+            words=words["train"],
+            dev_words=words["dev"],
+            photographs=photographs,
+            teachers=[self._teacher(folder, cache, progress) for folder in self.teachers],
         )
+
+    def trainer(self, folder: Path) -> Trainer:
+        """Make the trainer, and write what is known of the run before the first epoch."""
+        if self.captioner is None or self._material is None:
+            raise RuntimeError("encode() comes before trainer()")
+        trainer = Trainer(self.captioner, folder, self.options, self._material, self._begun_with)
+        # A training that goes on may have taught the encoder.
+        if not trainer.checkpoint.exists():
+            save_weights(self.captioner.encoder, folder / "encoder.weights.h5")
+            write_design(self.design, folder)
+        return trainer
+
+    def _teacher(self, folder: Path, cache: Path | None, progress: Progress | None) -> Teacher:
+        captioner = TrainedCaptioner.load(folder)
+        theirs, mine = captioner.design.vocabulary, self.design.vocabulary
+        if theirs != mine:
+            raise OptionError(
+                f"the teacher {str(folder)!r} knows {len(theirs)} words which are not the "
+                f"{len(mine)} of this training; train it on the same data with the same "
+                "--minimum-count"
+            )
+        paths = [photo.path for photo in self.dataset.split("train")]
+        features = image_features(
+            captioner.encoder,
+            captioner.design.preparation,
+            paths,
+            cache=cache,
+            progress=progress,
+        )
+        return Teacher(captioner.decoder, features, DECODERS[self.design.decoder].learns_from)
 
     def finish(
         self, folder: Path, trainer: Trainer, *, progress: Progress | None = None
@@ -171,7 +226,7 @@ class TrainingSession:
         default = self.design.defaults
         dev: dict[str, Any] = {}
         for options in (dataclasses.replace(default, beam=1), default):
-            said = captions.best(self.features["dev"], options, progress=progress)
+            said = captions.best(trainer.dev_features, options, progress=progress)
             dev[search_name(options.beam)] = score_captions(said, references)
         scores = {
             "best_epoch": trainer.best().epoch,
@@ -180,10 +235,35 @@ class TrainingSession:
             "dev_images": len(references),
             "dev": dev,
         }
-        design = dataclasses.replace(
-            self.design, provenance={**self.design.provenance, "scores": scores}
-        )
+        about = {**self.design.provenance, "curve": curve_of(trainer.history), "scores": scores}
+        design = dataclasses.replace(self.design, provenance=about)
         trainer.captioner.design = design
-        # The weights are there already: the encoder's from the start, the best epoch's decoder.
+        # The weights are there already: those of the best epoch.
         write_design(design, folder)
         return scores
+
+
+def _how(design: Design) -> dict[str, Any]:
+    """Give what a run's record says of how it was made."""
+    kept = ("command", "training", "scores", "begun_from", "teachers")
+    return {key: design.provenance[key] for key in kept if key in design.provenance}
+
+
+def _check_same(
+    before: Design, encoder: str | None, decoder: str | None, settings: Sequence[str]
+) -> None:
+    """Refuse to go on from a run with another encoder or decoder."""
+    for part, wanted, there in (
+        ("encoder", encoder, before.encoder),
+        ("decoder", decoder, before.decoder),
+    ):
+        if wanted is not None and wanted != there:
+            raise OptionError(
+                f"the run to begin from has the {part} {there!r}, not {wanted!r}; leave --{part} "
+                "out, or begin without --from"
+            )
+    for setting in settings:
+        if setting.startswith("encoder."):
+            raise OptionError(
+                f"--set {setting!r} can't change the encoder of the run to begin from; leave it out"
+            )

@@ -1,0 +1,93 @@
+"""The photographs of a training and what the encoder makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecap.data import Dataset
+from edgecap.features import Progress, features_now, image_features
+from edgecap.training.options import TrainingOptions
+from edgecap.views import random_view, training_views
+from edgecap_runtime.preparation import Preparation
+
+
+class Photographs:
+    """Gives pixels and features of the photographs of train and dev, in the dataset's order."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        preparation: Preparation,
+        options: TrainingOptions,
+        cache: Path | None = None,
+    ) -> None:
+        """Keep where they lie.
+
+        Args:
+            dataset: has the splits "train" and "dev".
+            preparation: how each photograph becomes pixels.
+            options: which views are learned from.
+            cache: folder for features; None is the user's.
+        """
+        self._paths = {
+            split: [photo.path for photo in dataset.split(split)] for split in ("train", "dev")
+        }
+        self._preparation = preparation
+        self._options = options
+        self._cache = cache
+
+    def features(
+        self, encoder: Any, progress: Progress | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute, or read from the cache, the features of all.
+
+        Args:
+            encoder: `keras.Model` from pixels to features.
+            progress: called with (images done, images in all), views counted apart.
+
+        Returns:
+            float32 [views, images, F] of train and float32 [images, F] of dev.
+        """
+        options = self._options
+        views = training_views(
+            mirrored=options.mirrored, crops=options.crops, least_side=options.least_crop
+        )
+        train, dev = self._paths["train"], self._paths["dev"]
+        wanted = [*((train, view) for view in views), (dev, views[0])]
+        total = sum(len(paths) for paths, _ in wanted)
+        found: list[np.ndarray] = []
+        for paths, view in wanted:
+            before = sum(map(len, found))
+            found.append(
+                image_features(
+                    encoder,
+                    self._preparation,
+                    paths,
+                    view=view,
+                    cache=self._cache,
+                    progress=progress and _shifted(progress, before, total),
+                )
+            )
+        return np.stack(found[:-1]), found[-1]
+
+    def dev_features_now(self, encoder: Any) -> np.ndarray:
+        """Compute float32 [images, F] of dev by an encoder that goes on changing."""
+        return features_now(encoder, self._preparation, self._paths["dev"])
+
+    def training_pixels(self, images: np.ndarray, dice: np.random.Generator) -> np.ndarray:
+        """Read photographs of train by their places, each in a random view; uint8 [N, H, W, 3]."""
+        return np.stack(
+            [
+                random_view(dice, self._options.least_crop).pixels(
+                    self._paths["train"][image], self._preparation
+                )
+                for image in images
+            ]
+        )
+
+
+def _shifted(progress: Progress, before: int, total: int) -> Progress:
+    return lambda done, _: progress(before + done, total)
