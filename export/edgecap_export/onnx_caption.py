@@ -1,13 +1,16 @@
-"""The one call of an .onnx file: a Loop of greedy search behind the encoder.
+"""The search of an .onnx file: a Loop behind encoder and step.
 
-Built around the finished step, after quantization: nodes are copied, their weights stand once in
-the outer graph. The Loop stands there too, and turns no time unless a start is given a word: ONNX
-Runtime prepares weights (packs them for its kernels) in their own graph and those directly inside
-it alone, and in a Loop inside a branch a step in int8 took three times as long.
+It goes on from the first state, in one call from image to ids, or from the state that a step is
+given with `greedy`: that step says the first word, and the Loop the others. Built around the
+finished step, after quantization: nodes are copied, their weights stand once in the outer graph.
+The Loop stands there too, and turns no time unless it is asked for: ONNX Runtime prepares weights
+(packs them for its kernels) in their own graph and those directly inside it alone, and in a Loop
+inside a branch a step in int8 took three times as long.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +26,33 @@ if TYPE_CHECKING:
     from edgecap_export.step_graph import CaptionerGraph
     from edgecap_runtime.manifest import Manifest
 
-__all__ = ["CAPTION", "MOST", "RESULTS", "most_words", "no_words", "open_caption", "search"]
+__all__ = [
+    "BEGIN",
+    "CAPTION",
+    "GREEDY",
+    "MOST",
+    "RESULTS",
+    "most_words",
+    "no_words",
+    "open_caption",
+    "other_words",
+    "search",
+]
 
 CAPTION = "caption"
 """Name of the Loop's body."""
-RESULTS = ("caption_ids", "caption_length")
+BEGIN = "begin"
+"""Name of the branch that chooses the first word of a step's answer."""
+GREEDY = "greedy"
+"""Name of the input, false unless it is given, that a step is to be searched on from."""
+RESULTS = ("caption_ids", "caption_length", "caption_log_probabilities")
 """The outputs' names."""
 MOST = "caption_most"
 """Name, in either branch behind its prefix, of how many times the Loop may turn, int64 scalar."""
+
+_CARRIED = ("said", "length", "scores", "token")
+"""What the Loop carries, and the state: the ids and their log probabilities, as rows [1, L], how
+many words there are and the last one, [1]."""
 
 
 def most_words(prefix: str, rules: GreedyRules) -> list[Any]:
@@ -43,39 +65,60 @@ def most_words(prefix: str, rules: GreedyRules) -> list[Any]:
 
 
 def no_words(prefix: str) -> list[Any]:
-    """Give the step's node for `MOST`."""
+    """Give the encoder's node for `MOST` where there is no call from image to ids: 0."""
     builder = NodeBuilder(f"{prefix}{CAPTION}_")
     _constant(builder, 0, prefix + MOST)
     return builder.nodes
 
 
+def other_words(prefix: str, rules: GreedyRules) -> list[Any]:
+    """Give the step's nodes for `MOST`: all words but the one it says itself if asked, else 0."""
+    builder = NodeBuilder(f"{prefix}{CAPTION}_")
+    choices = [_constant(builder, value) for value in (rules.max_words - 1, 0)]
+    builder.node("Where", [GREEDY, *choices], prefix + MOST)
+    return builder.nodes
+
+
 def search(
     stepper: Any, graph: CaptionerGraph, rules: GreedyRules
-) -> tuple[Any, list[Any], list[Any]]:
-    """Give the Loop, for the outer graph, what it begins with, and descriptions of the results.
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """Give the search's nodes for the outer graph, its constants, and the results' descriptions.
 
-    stepper: the step's graph, whose large weights are in the outer graph by now. The Loop carries
-    the row of ids, its length, the last word and the state, which is that of the outer graph.
+    stepper: the step's graph, whose large weights are in the outer graph by now. The nodes are an
+    If, which chooses the first word by a step's answer where `GREEDY` is true, and the Loop, whose
+    state is that of the outer graph.
     """
-    begin = [
-        numpy_helper.from_array(np.full((1, rules.max_words), rules.end_id, np.int32), "begin/ids"),
-        numpy_helper.from_array(np.zeros(1, np.int32), "begin/length"),
+    row = (1, rules.max_words)
+    nothing = [
+        numpy_helper.from_array(np.full(row, rules.end_id, np.int32), "nothing/said"),
+        numpy_helper.from_array(np.zeros(1, np.int32), "nothing/length"),
+        numpy_helper.from_array(np.zeros(row, np.float32), "nothing/scores"),
+        numpy_helper.from_array(np.array(False), GREEDY),
     ]
+    begun = [f"{BEGIN}/{name}" for name in (*_CARRIED, "going")]
+    begin = helper.make_node(
+        "If",
+        [GREEDY],
+        begun,
+        name=BEGIN,
+        then_branch=_first_word(graph, rules),
+        else_branch=_no_word(rules),
+    )
     states = [f"next_state_{name}" for name in graph.state]
+    last = [f"last/{name}" for name in ("token", *graph.state)]
     loop = helper.make_node(
         "Loop",
-        # No condition before the first word.
-        [MOST, "", *(tensor.name for tensor in begin), "ids", *states],
-        [*RESULTS, *(f"last/{name}" for name in ("token", *graph.state))],
+        [MOST, begun[-1], *begun[:-1], *states],
+        [*RESULTS, *last],
         name="search",
         body=_body(stepper, graph, rules),
     )
-    shapes = ([1, rules.max_words], [1])
+    kinds = (TensorProto.INT32, TensorProto.INT32, TensorProto.FLOAT)
     results = [
-        helper.make_tensor_value_info(name, TensorProto.INT32, shape)
-        for name, shape in zip(RESULTS, shapes, strict=True)
+        helper.make_tensor_value_info(name, kind, shape)
+        for name, kind, shape in zip(RESULTS, kinds, (row, [1], row), strict=True)
     ]
-    return loop, begin, results
+    return [begin, loop], nothing, results
 
 
 def open_caption(path: Path, manifest: Manifest, threads: int) -> CaptionCall:
@@ -96,45 +139,86 @@ def open_caption(path: Path, manifest: Manifest, threads: int) -> CaptionCall:
         feed[f"state_{item.name}"] = np.empty((0, *item.shape), np.float32)
 
     def call(image: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
-        ids, length = session.run(list(RESULTS), {**feed, "image": image[None]})
+        ids, length = session.run(list(RESULTS[:2]), {**feed, "image": image[None]})
         return ids[0], int(length[0])
 
     return call
 
 
+def _first_word(graph: CaptionerGraph, rules: GreedyRules) -> Any:
+    """Build the branch that chooses a word by the outer graph's logits."""
+    word = NodeBuilder(f"{BEGIN}/first_")
+    results = _chosen(word, rules, "logits", {name: f"nothing/{name}" for name in _CARRIED[:-1]})
+    return helper.make_graph(
+        word.nodes, BEGIN, [], _described(results, rules), initializer=word.constants
+    )
+
+
+def _no_word(rules: GreedyRules) -> Any:
+    """Build the branch that leaves the first word to the Loop."""
+    builder = NodeBuilder(f"{BEGIN}/no_")
+    given = [*(f"nothing/{name}" for name in _CARRIED[:-1]), "ids"]
+    results = [builder.node("Identity", [name]) for name in given]
+    going = numpy_helper.from_array(np.array(True))
+    results.append(builder.node("Constant", [], value=going))
+    return helper.make_graph(builder.nodes, f"no_{BEGIN}", [], _described(results, rules, None))
+
+
+def _chosen(
+    word: NodeBuilder, rules: GreedyRules, logits: str, carried: Mapping[str, str]
+) -> list[str]:
+    """Choose a word; gives the names of `_CARRIED` and of whether the caption goes on."""
+    # Outside they are rows.
+    said, scores = (word.reshape(carried[name], [-1]) for name in ("said", "scores"))
+    token, said, scores = choose(word, rules, logits, said, scores, carried["length"])
+    ended = word.equal(token, word.constant(np.array([rules.end_id], np.int32)))
+    going = word.node("Not", [ended])
+    return [
+        word.reshape(said, [1, -1]),
+        word.add(carried["length"], word.whole(going)),
+        word.reshape(scores, [1, -1]),
+        token,
+        word.node("Squeeze", [going]),
+    ]
+
+
+def _described(names: Sequence[str], rules: GreedyRules, tokens: int | None = 1) -> list[Any]:
+    """Describe tensors of `_CARRIED` and, if it is among the names, the condition to go on."""
+    row = [1, rules.max_words]
+    kinds: tuple[tuple[Any, Sequence[int | None]], ...] = (
+        (TensorProto.INT32, row),
+        (TensorProto.INT32, [1]),
+        (TensorProto.FLOAT, row),
+        (TensorProto.INT32, [tokens]),
+        (TensorProto.BOOL, []),
+    )
+    return [
+        helper.make_tensor_value_info(name, *kind) for name, kind in zip(names, kinds, strict=False)
+    ]
+
+
 def _body(stepper: Any, graph: CaptionerGraph, rules: GreedyRules) -> Any:
     """Build the body of the Loop: one step and the choice of a word."""
     word = NodeBuilder(f"{CAPTION}/")
-    carried = {name: f"{CAPTION}/{name}" for name in ("said", "length", "ids")}
-    carried |= {f"state_{name}": f"{CAPTION}/state_{name}" for name in graph.state}
-    names = word.copied(stepper, carried)
-    # Outside it is a row.
-    said = word.reshape(carried["said"], [-1])
-    token, said = choose(word, rules, names[f"{graph.kind}/logits"], said, carried["length"])
-    ended = word.equal(token, word.constant(np.array([rules.end_id], np.int32)))
-    going = word.node("Not", [ended])
-    results = [
-        word.node("Squeeze", [going]),
-        word.reshape(said, [1, -1]),
-        word.add(carried["length"], word.whole(going)),
-        token,
-        *(names[f"{graph.kind}/next_state_{name}"] for name in graph.state),
-    ]
+    carried = {name: f"{CAPTION}/{name}" for name in _CARRIED}
+    states = {f"state_{name}": f"{CAPTION}/state_{name}" for name in graph.state}
+    names = word.copied(stepper, {"ids": carried["token"], **states})
+    *results, going = _chosen(word, rules, names[f"{graph.kind}/logits"], carried)
+    following = [names[f"{graph.kind}/next_state_{name}"] for name in graph.state]
     described = helper.make_tensor_value_info
-    shapes = [[1, rules.max_words], [1], [1]]
-    kinds = [
-        *((TensorProto.INT32, shape) for shape in shapes),
-        *((TensorProto.FLOAT, [None, width]) for width in graph.state.values()),
-    ]
+    condition: tuple[Any, list[int]] = (TensorProto.BOOL, [])
+
+    def all_described(names: Sequence[str], state: Sequence[str]) -> list[Any]:
+        widths = zip(state, graph.state.values(), strict=True)
+        floats = [described(name, TensorProto.FLOAT, [None, width]) for name, width in widths]
+        return [*_described(names, rules), *floats]
+
     inputs = [
         described(f"{CAPTION}/turn", TensorProto.INT64, []),
-        described(f"{CAPTION}/going", TensorProto.BOOL, []),
-        *(described(name, *kind) for name, kind in zip(carried.values(), kinds, strict=True)),
+        described(f"{CAPTION}/going", *condition),
+        *all_described(list(carried.values()), list(states.values())),
     ]
-    outputs = [
-        described(name, *kind)
-        for name, kind in zip(results, [(TensorProto.BOOL, []), *kinds], strict=True)
-    ]
+    outputs = [described(going, *condition), *all_described(results, following)]
     return helper.make_graph(word.nodes, CAPTION, inputs, outputs, initializer=word.constants)
 
 

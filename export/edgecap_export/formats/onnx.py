@@ -53,6 +53,8 @@ class OnnxWriter:
         progress: Progress,
         samples: Samples | None,
         greedy: GreedyRules | None = None,
+        *,
+        one_call: bool = False,
     ) -> None:
         """Convert both functions, quantize what the recipe says, merge and write."""
         progress("convert", 0, 2)
@@ -65,7 +67,7 @@ class OnnxWriter:
         progress("quantize", 0, 1)
         encode, step = onnx_quantization.quantize(encode, step, graph, recipe, samples)
         progress("quantize", 1, 1)
-        merged = onnx_merge.merge(encode, step, graph, greedy)
+        merged = onnx_merge.merge(encode, step, graph, greedy, one_call=one_call)
         onnx.checker.check_model(merged, full_check=True)
         path.write_bytes(merged.SerializeToString())
 
