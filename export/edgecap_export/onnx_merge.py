@@ -22,14 +22,7 @@ _IR_VERSION = 8
 _LEAST_SHARED_BYTES = 1024
 
 
-def merge(
-    encode: Any,
-    step: Any,
-    graph: CaptionerGraph,
-    rules: GreedyRules | None = None,
-    *,
-    one_call: bool = False,
-) -> Any:
+def merge(encode: Any, step: Any, graph: CaptionerGraph, rules: GreedyRules | None = None) -> Any:
     """Give the model whose `start` input chooses between the two.
 
     encode: model of image to `state_<x>`; step: model of ids and `state_<x>` to logits and
@@ -40,8 +33,6 @@ def merge(
     normalisation and scaling into convolutions (MobileNet 1.0: 11.6 ms against 8.1). Only those
     that both branches hold, the LSTM's kernel, are moved out, which costs a step about 1 %; and,
     where rules are given for a search inside the file, all those of the step, for both its copies.
-
-    one_call: whether that search goes from the image on too.
     """
     results = ["logits", *(f"next_state_{name}" for name in graph.state)]
     first = [f"state_{name}" for name in graph.state]
@@ -62,25 +53,24 @@ def merge(
     found: list[Any] = []
     if rules is not None:
         shared += _take_large(stepper)
-        searched, nothing, found = onnx_caption.search(stepper, graph, rules)
-        shared += nothing
-        encoder.node.extend(
-            onnx_caption.most_words("encode/", rules)
-            if one_call
-            else onnx_caption.no_words("encode/")
-        )
-        stepper.node.extend(onnx_caption.other_words(f"{kind}/", rules))
+        loop, begin, found = onnx_caption.search(stepper, graph, rules)
+        searched.append(loop)
+        shared += begin
+        encoder.node.extend(onnx_caption.given_states("encode/", graph))
+        encoder.node.extend(onnx_caption.most_words("encode/", rules))
+        stepper.node.extend(onnx_caption.no_words(f"{kind}/"))
     empty = np.zeros((0, graph.vocabulary_size), np.float32)
     encoder.node.append(
         helper.make_node("Constant", [], ["encode/logits"], value=numpy_helper.from_array(empty))
     )
     widths = [graph.vocabulary_size, *graph.state.values()]
-    encode_results = ["encode/logits", *(f"encode/{name}" for name in first)]
+    begun = results[1:] if searched else first
+    encode_results = ["encode/logits", *(f"encode/{name}" for name in begun)]
     step_results = [f"{kind}/{name}" for name in results]
     node = helper.make_node(
         "If",
         ["start"],
-        [*results, *([onnx_caption.MOST] if searched else [])],
+        [*results, *[onnx_caption.MOST] * len(searched)],
         name="start_or_step",
         then_branch=_branch("encode", encoder, encode_results, widths, bool(searched)),
         else_branch=_branch(kind, stepper, step_results, widths, bool(searched)),
@@ -96,9 +86,6 @@ def merge(
         ),
         *(_float(f"state_{name}", "rows", wide) for name, wide in graph.state.items()),
     ]
-    if searched:
-        # Its stored value makes it an input that may be left out.
-        inputs.append(helper.make_tensor_value_info(onnx_caption.GREEDY, TensorProto.BOOL, []))
     # A start has as many states as images and no logits, a step as many of both as rows.
     counts = ["rows", *["next_rows"] * len(graph.state)]
     outputs = [_float(*described) for described in zip(results, counts, widths, strict=True)]

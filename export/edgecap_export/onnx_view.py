@@ -10,7 +10,7 @@ from onnx import helper, numpy_helper
 
 from edgecap_export.errors import ExportError
 from edgecap_export.graph_view import Constant, GraphView, Node
-from edgecap_export.onnx_caption import BEGIN, CAPTION
+from edgecap_export.onnx_caption import CAPTION
 
 __all__ = ["graph_view", "operators", "view"]
 
@@ -22,8 +22,6 @@ _MEANT = {
     "prefix": frozenset({"LSTM", "com.microsoft.DynamicQuantizeLSTM", "com.microsoft.MatMulNBits"}),
 }
 """Operators out of the common that a kind of decoder is made with."""
-_SEARCHES = {"If": BEGIN, "Loop": CAPTION}
-"""Those that a search is made with, each with the name of a graph inside."""
 
 
 def view(model: Any, branch: str) -> GraphView:
@@ -77,10 +75,9 @@ def _own(model: Any) -> list[Any]:
     Any other is a loop or a condition that came out of a layer.
     """
     branches = [node for node in model.graph.node if node.op_type == "If"][:1]
+    searches = [node for node in model.graph.node if node.op_type == "Loop"]
     return branches + [
-        node
-        for node in model.graph.node
-        if (own := _SEARCHES.get(node.op_type)) and any(body.name == own for body in _graphs(node))
+        node for node in searches if any(body.name == CAPTION for body in _graphs(node))
     ]
 
 

@@ -56,7 +56,10 @@ class OnnxWriter:
         *,
         one_call: bool = False,
     ) -> None:
-        """Convert both functions, quantize what the recipe says, merge and write."""
+        """Convert both functions, quantize what the recipe says, merge and write.
+
+        A search goes from the image on in any case, whether `one_call` asks for it or not.
+        """
         progress("convert", 0, 2)
         encode = _convert(graph.encode, graph.encode_specs(images=None))
         fold_zero_states(encode.graph)
@@ -67,7 +70,7 @@ class OnnxWriter:
         progress("quantize", 0, 1)
         encode, step = onnx_quantization.quantize(encode, step, graph, recipe, samples)
         progress("quantize", 1, 1)
-        merged = onnx_merge.merge(encode, step, graph, greedy, one_call=one_call)
+        merged = onnx_merge.merge(encode, step, graph, greedy)
         onnx.checker.check_model(merged, full_check=True)
         path.write_bytes(merged.SerializeToString())
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["OnnxBackend"]
 
 _ERRORS_ONLY = 3
-_GREEDY = "greedy"
 _RESULTS = ("caption_ids", "caption_length", "caption_log_probabilities")
 
 
@@ -68,7 +67,7 @@ class OnnxBackend:
         }
         self._greedy_feed = {
             **self._step_feed,
-            _GREEDY: np.array(True),
+            "start": np.array(True),
             "ids": np.array([manifest.vocabulary.start_id], dtype=np.int32),
         }
         self._next_names = [f"next_state_{name}" for name in self._names]
@@ -90,7 +89,7 @@ class OnnxBackend:
         return logits, {**state, **dict(zip(self._carried, following, strict=True))}
 
     def greedy(self, state: State) -> Words:
-        """Say all words after the first state of an image: a step that the search goes on from."""
+        """Say all words after the first state of an image: a start with both, and no image."""
         feed = dict(self._greedy_feed)
         for name in self._names:
             feed[f"state_{name}"] = state[name]
@@ -122,9 +121,6 @@ class OnnxBackend:
             inputs[f"state_{tensor.name}"] = ((None, *tensor.shape), "tensor(float)")
             outputs[f"next_state_{tensor.name}"] = ((None, *tensor.shape), "tensor(float)")
         if (search := manifest.greedy) is not None:
-            # An input that may be left out is listed apart.
-            given = _shapes(self._session.get_overridable_initializers())
-            require_tensors(self._path, "graph", given, {_GREEDY: ((), "tensor(bool)")})
             row = (1, search.max_words)
             shapes = (row, "tensor(int32)"), ((1,), "tensor(int32)"), (row, "tensor(float)")
             outputs |= dict(zip(_RESULTS, shapes, strict=True))
