@@ -59,7 +59,8 @@ web: $(WEB_CAPTIONERS)
 
 build/web/mobilenet-lstm-%.tflite: $(INSTALLED)
 	mkdir -p build/web
-	$(BIN)/edgecap export mobilenet-lstm -o $@ --quantize $* --calibrate edgecap/samples
+	# A browser searches by itself: the search inside would only take its memory.
+	$(BIN)/edgecap export mobilenet-lstm -o $@ --quantize $* --calibrate edgecap/samples --no-search
 
 clean:
 	rm -rf $(VENV) $(COMPAT) .devices demo dist build runtime/web/build runtime/web/types

@@ -231,6 +231,7 @@ def export_run(
     recipe: Recipe,
     images: ParityImages,
     calibrate: CalibrationPhotos | None = None,
+    search: bool | None = None,
     one_call: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ExportReport:
@@ -242,6 +243,7 @@ def export_run(
         recipe: what becomes of the weights.
         images: what the file is proven on.
         calibrate: what a calibrated recipe is calibrated on.
+        search: whether the file holds the greedy search; None for where the decoder can have it.
         one_call: whether the file is to caption in one call too, from image to ids.
         progress: called with (stage, done, total).
 
@@ -271,6 +273,7 @@ def export_run(
         images=images.paths,
         references=images.references,
         scorer=bleu4_difference,
+        search=search,
         one_call=one_call,
         calibration=calibration,
         progress=progress,
@@ -329,6 +332,11 @@ def report_lines(made: ExportReport, calibrated: CalibrationPhotos | None = None
         f"log-probabilities at equal prefixes: largest difference {parity.largest:.2g}, "
         f"99th percentile {parity.p99:.2g}",
     ]
+    if parity.search_exact is not None:
+        lines.append(
+            f"search inside the file: {parity.search_exact:.1%} of the captions are those that it "
+            "says word by word"
+        )
     if parity.one_call_exact is not None:
         lines.append(
             f"one call from image to ids: {parity.one_call_exact:.1%} of the captions are those "

@@ -59,6 +59,8 @@ class Row:
     """Load of the model, milliseconds."""
     kind: str | None = None
     """How it says a word: by a "step", or from the whole "prefix"."""
+    searched: str | None = None
+    """Where greedy search runs: "inside" the file, all words in one call, or "outside"."""
     peak_mb: float | None = None
     """Largest resident memory after the rounds, MB."""
     timed: list[Timed] = field(default_factory=list)
@@ -201,7 +203,7 @@ class Bench:
         self._workers[row.plan.label] = worker
         answer = worker.ask("start", **row.plan.start)
         row.import_ms, row.load_ms = answer["import_ms"], answer["load_ms"]
-        row.kind = answer["kind"]
+        row.kind, row.searched = answer["kind"], answer["searched"]
         for photo, beam in self._work(row):
             row.said[photo, beam] = self._caption(row, photo, beam)
 

@@ -15,7 +15,7 @@ from edgecap_runtime.errors import OptionError
 
 __all__ = ["Record"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Record:
@@ -89,7 +89,10 @@ def _restore(row: Row, kept: Mapping[str, Any]) -> None:
     row.captions = {int(beam): words for beam, words in kept["captions"].items()}
 
 
-_PLAIN = ("import_ms", "load_ms", "kind", "peak_mb", "cold_ms", "saturated", "joules", "error")
+_PLAIN = (
+    *("import_ms", "load_ms", "kind", "searched", "peak_mb"),
+    *("cold_ms", "saturated", "joules", "error"),
+)
 
 
 def _short(value: Any) -> str:

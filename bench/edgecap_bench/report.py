@@ -61,6 +61,7 @@ def _facts(row: Row) -> dict[str, Any]:
         "recipe": row.plan.recipe,
         "floor_of": row.plan.floor_of,
         "kind": row.kind,
+        "searched": row.searched,
         "files": files,
         "file_mb": sum(item["bytes"] for item in files) / 1e6 if files else None,
         "parity": _parity(row),

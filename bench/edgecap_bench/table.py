@@ -130,7 +130,7 @@ def _costs(row: Mapping[str, Any]) -> list[str]:
     over = row["peak_over_bare_mb"]
     rates = row["throughput"] or {}
     return [
-        row["kind"] or _NONE,
+        "search inside" if row.get("searched") == "inside" else row["kind"] or _NONE,
         _NONE if row["file_mb"] is None else f"{row['file_mb']:.1f}",
         _number(row["peak_mb"]),
         _NONE if over is None else f"{over:+.1f}",

@@ -29,7 +29,10 @@ class WorkerTarget(Protocol):
     """What a target does inside its process; made from the plan's `arguments`."""
 
     kind: str
-    """How it says a word, known after the load: by a "step", or from the whole "prefix"."""
+    """How it says a word, known after the load: by a "step", or from the whole "prefix".
+
+    A target that may search inside the file has `searched` too, "inside" or "outside".
+    """
 
     def bring_in(self) -> None:
         """Import what the target needs; timed as the import."""
@@ -104,6 +107,7 @@ class _Worker:
             "import_ms": (imported - begun) * 1e3,
             "load_ms": (loaded - imported) * 1e3,
             "kind": made.kind,
+            "searched": getattr(made, "searched", "outside"),
         }
 
     def caption(self, photo: str, beam: int = 1) -> dict[str, Any]:

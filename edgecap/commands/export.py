@@ -78,9 +78,15 @@ _BLEU_LOSS = 0.3
     help="Leave the biases as they are; by default they take back what rounding shifts.",
 )
 @click.option(
+    "--no-search",
+    is_flag=True,
+    help="Leave the greedy search out of the file, by which it captions faster and takes more "
+    "memory; by default it is there where the decoder can have it.",
+)
+@click.option(
     "--one-call",
     is_flag=True,
-    help="Put the greedy search into the file too: one call from image to ids, in any language.",
+    help="Let the search begin at the image too: one call from image to ids, in any language.",
 )
 @click.option(
     "--data",
@@ -117,6 +123,7 @@ def export(
     all_blocks: bool,
     ranges: str | None,
     no_bias_correction: bool,
+    no_search: bool,
     one_call: bool,
     data: Path | None,
     split: str,
@@ -173,11 +180,12 @@ def export(
                 "--keep-float, --all-blocks, --ranges and --no-bias-correction change one recipe, "
                 "and --quantize auto tries all; name a recipe, or leave them out"
             )
-        if one_call:
-            raise OptionError(
-                "--one-call is for one recipe, and --quantize auto tries all; find the recipe with "
-                "auto, then export by its name with --one-call"
-            )
+        for name, given in (("--one-call", one_call), ("--no-search", no_search)):
+            if given:
+                raise OptionError(
+                    f"{name} is for one recipe, and --quantize auto tries all; find the recipe "
+                    f"with auto, then export by its name with {name}"
+                )
         budget = Budget(_BLEU_LOSS if max_bleu_loss is None else max_bleu_loss, max_ms, max_mb)
         photographs = CalibrationPhotos.choose(
             given=calibrate, data=data, split=split, count=calibrated_on, seed=seed
@@ -187,6 +195,11 @@ def export(
     for name, value in limits.items():
         if value is not None:
             raise OptionError(f"{name} is a budget of --quantize auto; give that, or leave it out")
+    if no_search and one_call:
+        raise OptionError(
+            "--no-search and --one-call are both given, but one call is made by the search; leave "
+            "one of them out"
+        )
     chosen = adjusted(
         recipe_of(recipe),
         keep_float=keep_float,
@@ -205,6 +218,7 @@ def export(
             recipe=chosen,
             images=images,
             calibrate=photographs,
+            search=False if no_search else None,
             one_call=one_call,
             progress=report,
         )

@@ -27,7 +27,7 @@ from edgecap_export.treatments import TREATMENTS
 from edgecap_runtime.backends import default_threads
 from edgecap_runtime.bundle import write_bundle
 from edgecap_runtime.errors import OptionError
-from edgecap_runtime.manifest import Manifest, OneCall, StateTensor
+from edgecap_runtime.manifest import Manifest, SearchInside, StateTensor
 
 __all__ = ["ExportReport", "export"]
 
@@ -86,6 +86,7 @@ def export(
     references: References | None = None,
     scorer: Scorer | None = None,
     gate: bool = True,
+    search: bool | None = None,
     one_call: bool = False,
     calibration: Calibration | None = None,
     progress: Progress | None = None,
@@ -104,8 +105,11 @@ def export(
         scorer: scores the file's captions beside Keras' ones; see `parity.Scorer`.
         gate: whether a file below the recipe's gate is refused; if not, it is written and its
             report says "failed".
-        one_call: whether the file is to caption in one call too, image to ids, by the source's
-            default rules for greedy search; proven to say what the file says word by word.
+        search: whether the file holds the greedy search, from the first state on, by the source's
+            default rules; the runtime captions by it, several steps in one call. It is proven to
+            say what the file says word by word. None for where the decoder can have it.
+        one_call: whether the file is to caption in one call too, from image to ids, by the same
+            search.
         calibration: photographs to calibrate on, from `choose_calibration`, for a recipe that takes
             them (`Recipe.calibrated`).
         progress: told of progress (stage, done, total).
@@ -116,7 +120,7 @@ def export(
         What was written. The report on parity is in the file as well.
 
     Raises:
-        OptionError: an unknown ending or recipe, options that contradict each other, or one call
+        OptionError: an unknown ending or recipe, options that contradict each other, or a search
             for a captioner that can't have it.
         ExportError: this captioner can't be converted, or the file is not what the recipe says.
         ParityError: the file says something else than Keras; nothing is left at `path`.
@@ -144,7 +148,7 @@ def export(
             f"Recipe {chosen.name!r} is calibrated on photographs and none are given; give 100 to "
             "300 that are like those it will caption."
         )
-    greedy = GreedyRules.of(source) if one_call else None
+    rules = _rules(source, search, one_call)
     suffix = target.suffix.lower()
     with folder_beside(target) as folder:
         model_file, packed = folder / f"model{suffix}", folder / f"packed{suffix}"
@@ -154,10 +158,10 @@ def export(
         if chosen.calibrated and calibration is not None:
             samples = _samples(source, chosen, calibration, tell)
         with writing(target):
-            writer.write(graph, chosen, model_file, tell, samples, greedy)
+            writer.write(graph, chosen, model_file, tell, samples, rules, one_call=one_call)
         inspection = writer.inspect(model_file, graph.kind)
         check(inspection, chosen)
-        manifest = _manifest(source, chosen, inspection, calibration, greedy)
+        manifest = _manifest(source, chosen, inspection, calibration, rules, one_call)
         write_bundle(model_file, manifest, packed)
         prover = prover or Prover(source, images, progress)
         parity = compare(
@@ -177,6 +181,26 @@ def export(
     size = target.stat().st_size
     used = calibration if chosen.calibrated else None
     return ExportReport(target, writer.name, chosen.name, size, inspection, parity, used)
+
+
+def _rules(source: CaptionerSource, search: bool | None, one_call: bool) -> GreedyRules | None:
+    """Give the rules of a search inside the file, None where there is none.
+
+    Raises `OptionError` where one is asked for that can't be.
+    """
+    if search is False and one_call:
+        raise OptionError(
+            "One call from image to ids is made by the search inside the file, which is to be left "
+            "out; leave out either."
+        )
+    if search is False:
+        return None
+    try:
+        return GreedyRules.of(source)
+    except OptionError:
+        if search or one_call:
+            raise
+        return None
 
 
 def _samples(
@@ -226,11 +250,15 @@ def _manifest(
     recipe: Recipe,
     inspection: Inspection,
     calibration: Calibration | None,
-    greedy: GreedyRules | None,
+    rules: GreedyRules | None,
+    one_call: bool,
 ) -> Manifest:
     made: dict[str, Any] = {"recipe": recipe.to_dict(), "weights": inspection.weight_bytes}
     if recipe.calibrated and calibration is not None:
         made["calibration"] = calibration.to_dict()
+    search = None
+    if rules is not None:
+        search = SearchInside(rules.max_words, rules.min_words, rules.no_repeat_ngram)
     tools = {}
     for name in _TOOLS:
         try:
@@ -246,9 +274,8 @@ def _manifest(
         vocabulary=source.vocabulary,
         kind=source.decoder.kind,
         prefix=source.prefix,
-        one_call=None
-        if greedy is None
-        else OneCall(greedy.max_words, greedy.min_words, greedy.no_repeat_ngram),
+        greedy=search,
+        one_call=search if one_call else None,
         state=tuple(
             StateTensor(name, (int(width),)) for name, width in source.decoder.state_spec.items()
         ),
@@ -272,8 +299,11 @@ def _refusal(target: Path, parity: Parity) -> str:
     more = len(names) - _NAMED_DIFFERENCES
     where = f"; images that differ: {shown}" if names else ""
     where += f" and {more} more" if more > 0 else ""
-    by_words = parity.one_call_exact in (None, 1) or len(parity.failures) > 1
-    advice = "choose another recipe, such as float32" if by_words else "leave the one call out"
+    advice = "choose another recipe, such as float32"
+    if parity.search_exact not in (None, 1):
+        advice = "leave the search out"
+    elif parity.one_call_exact not in (None, 1) and len(parity.failures) == 1:
+        advice = "leave the one call out"
     return (
         f"{target.name} does not say what the Keras model says: {'; '.join(parity.failures)}"
         f"{where}; nothing was written: {advice}."

@@ -10,7 +10,16 @@ from ai_edge_litert import schema_py_generated as schema
 from edgecap_export.errors import ExportError
 from edgecap_export.graph_view import Constant, GraphView, Node
 
-__all__ = ["CAPTION", "TYPES", "operator_name", "operators", "results", "signature", "view"]
+__all__ = [
+    "CAPTION",
+    "GREEDY",
+    "TYPES",
+    "operator_name",
+    "operators",
+    "results",
+    "signature",
+    "view",
+]
 
 _OPS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
 TYPES = {
@@ -20,6 +29,8 @@ TYPES = {
 
 CAPTION = "caption"
 """Key of the signature that captions in one call."""
+GREEDY = "greedy"
+"""Key of the signature that says all words from the first state on."""
 
 # Loops, branches and variables: a step that is built from cells needs none, some delegates and
 # browsers run none, and their presence means that a layer was traced where a cell belongs.
@@ -34,8 +45,8 @@ _FORBIDDEN = {
 }
 _MEANT = {"step": frozenset(), "prefix": frozenset({"WHILE"})}
 """Those among them that a kind of decoder is made with."""
-_CAPTION_MEANT = {"WHILE"}
-"""Those that the graph of the signature `caption` is made with, its loop's own graphs not."""
+_SEARCH_MEANT = {"WHILE"}
+"""Those that the graphs of `GREEDY` and `CAPTION` are made with, their loop's own graphs not."""
 
 
 def view(model: Any, signature_key: str) -> GraphView:
@@ -63,14 +74,16 @@ def operators(model: Any, kind: str) -> tuple[list[str], list[str]]:
 
     kind: that of the captioner's decoder.
     """
-    captions = {
-        item.subgraphIndex for item in model.signatureDefs if item.signatureKey.decode() == CAPTION
+    searches = {
+        item.subgraphIndex
+        for item in model.signatureDefs
+        if item.signatureKey.decode() in (GREEDY, CAPTION)
     }
     names: list[str] = []
     forbidden: list[str] = []
     for place, graph in enumerate(model.subgraphs):
         found = [operator_name(model, operator) for operator in graph.operators]
-        meant = _CAPTION_MEANT if place in captions else _MEANT[kind]
+        meant = _SEARCH_MEANT if place in searches else _MEANT[kind]
         names += found
         forbidden += [op for op in found if op in _FORBIDDEN - meant or op.startswith("custom ")]
     return names, forbidden

@@ -63,8 +63,8 @@ class GreedyRules:
         decoder, defaults = source.decoder, source.defaults
         if not KINDS[decoder.kind].carries:
             raise OptionError(
-                f"Decoder {decoder.name!r} reads all words anew for each next one, and one call "
-                "from image to ids is for decoders that carry a state, such as lstm and "
+                f"Decoder {decoder.name!r} reads all words anew for each next one, and a search "
+                "inside the file is for decoders that carry a state, such as lstm and "
                 "merge-lstm; leave --one-call out, the runtime captions with the file all the same."
             )
         for option in fields(defaults):
@@ -149,14 +149,21 @@ class Operations(Protocol[T]):
         """Give the column of the largest of [1, V], the first among equals; int32 [1]."""
         ...
 
+    def log_probability(self, logits: T, token: T) -> T:
+        """Give the log-softmax of logits [1, V] in the column int32 [1]; float32 [1]."""
+        ...
 
-def choose(ops: Operations[T], rules: GreedyRules, logits: T, said: T, length: T) -> tuple[T, T]:
+
+def choose(
+    ops: Operations[T], rules: GreedyRules, logits: T, said: T, scores: T, length: T
+) -> tuple[T, T, T]:
     """Choose the next word from the logits [1, V] after `length` words.
 
-    said: int32 [L], the words so far, filled up with the end id; length: int32 [1], less than L.
-    Gives the chosen id int32 [1], the end id if the caption is to end, and `said` with it.
+    said: int32 [L], the words so far, filled up with the end id; scores: float32 [L], their log
+    probabilities, filled up with zeros; length: int32 [1], less than L. Gives the chosen id
+    int32 [1], the end id if the caption is to end, and `said` and `scores` with it.
     """
-    places = np.arange(rules.max_words, dtype=np.int32)
+    whole = logits
     if rules.forbidden:
         forbidden = np.array(rules.forbidden, np.int32)
         never = np.full(len(forbidden), _NEVER, np.float32)
@@ -169,7 +176,10 @@ def choose(ops: Operations[T], rules: GreedyRules, logits: T, said: T, length: T
     if 0 < rules.no_repeat_ngram < rules.max_words:
         logits = _forbid_repeats(ops, rules, logits, said, length)
     token = ops.argmax(logits)
-    return token, ops.select(ops.equal(ops.constant(places), length), token, said)
+    # Forbidding a word gives its probability to no other.
+    score = ops.log_probability(whole, token)
+    here = ops.equal(ops.constant(np.arange(rules.max_words, dtype=np.int32)), length)
+    return token, ops.select(here, token, said), ops.select(here, score, scores)
 
 
 def count_words(ops: Operations[T], rules: GreedyRules, said: T) -> T:

@@ -111,6 +111,11 @@ class NodeBuilder:
         """Give the column of the largest of [1, V], the first among equals; int32 [1]."""
         return self.whole(self.node("ArgMax", [logits], axis=1, keepdims=0))
 
+    def log_probability(self, logits: str, token: str) -> str:
+        """Give the log-softmax of logits [1, V] in the column int32 [1]; float32 [1]."""
+        scores = self.node("LogSoftmax", [logits], axis=1)
+        return self.reshape(self.node("Gather", [scores, token], axis=1), [-1])
+
     def whole(self, given: str) -> str:
         """Give it as int32."""
         return self.node("Cast", [given], to=TensorProto.INT32)

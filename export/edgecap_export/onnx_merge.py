@@ -56,6 +56,7 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph, rules: GreedyRules | No
         loop, begin, found = onnx_caption.search(stepper, graph, rules)
         searched.append(loop)
         shared += begin
+        encoder.node.extend(onnx_caption.given_states("encode/", graph))
         encoder.node.extend(onnx_caption.most_words("encode/", rules))
         stepper.node.extend(onnx_caption.no_words(f"{kind}/"))
     empty = np.zeros((0, graph.vocabulary_size), np.float32)
@@ -63,7 +64,8 @@ def merge(encode: Any, step: Any, graph: CaptionerGraph, rules: GreedyRules | No
         helper.make_node("Constant", [], ["encode/logits"], value=numpy_helper.from_array(empty))
     )
     widths = [graph.vocabulary_size, *graph.state.values()]
-    encode_results = ["encode/logits", *(f"encode/{name}" for name in first)]
+    begun = results[1:] if searched else first
+    encode_results = ["encode/logits", *(f"encode/{name}" for name in begun)]
     step_results = [f"{kind}/{name}" for name in results]
     node = helper.make_node(
         "If",

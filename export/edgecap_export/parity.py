@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,13 @@ from edgecap_export.recipes import Gate
 from edgecap_export.reference import log_softmax
 from edgecap_export.source import CaptionerSource
 from edgecap_export.tally import DifferenceTally
-from edgecap_runtime.backends import Backend, open_backend
+from edgecap_runtime.backends import Backend, SearchingBackend, open_backend
 from edgecap_runtime.bundle import read_manifest
-from edgecap_runtime.decoding import decode
+from edgecap_runtime.decoding import decode, read_words
 from edgecap_runtime.manifest import Manifest
+
+if TYPE_CHECKING:
+    from edgecap_runtime.decoding import Hypothesis
 
 __all__ = ["ENOUGH_IMAGES", "Difference", "Parity", "Scorer", "compare"]
 
@@ -30,6 +33,7 @@ ENOUGH_IMAGES = 100
 """Fewest images that prove an export."""
 
 _UNLIKELY = 0.01
+_SAME = 1e-3
 
 References = Sequence[Sequence[Sequence[str]]]
 Scorer = Callable[[list[list[str]], list[list[str]], References], Mapping[str, Any]]
@@ -83,8 +87,12 @@ class Parity:
     """The captions that differ."""
     scores: Mapping[str, Any] | None = None
     """The scorer's answers for greedy and beam, if references were given."""
+    search_exact: float | None = None
+    """Share of images for which the search inside the file gives what greedy search by the file's
+    steps gives, the same ids and their log probability within 1e-3, 0 to 1; None for a file
+    without one."""
     one_call_exact: float | None = None
-    """Share of images for which the file's one call gives the ids of its own greedy search, 0 to 1;
+    """Share of images for which the file's one call gives the ids of its greedy captions, 0 to 1;
     None for a file without such a call."""
 
     @property
@@ -126,29 +134,45 @@ def compare(
     beam: list[tuple[int, ...]] = []
     tally = DifferenceTally()
     called: list[bool] = []
+    searched: list[bool] = []
     options = source.defaults.changed(n_best=1)
     try:
         for place, image in enumerate(pictures.pixels):
             progress("compare", place, len(pictures.pixels))
             first = backend.encode(image)
-            for found, width in ((greedy, 1), (beam, options.beam)):
-                searched = options.changed(beam=width)
-                best = decode(backend.step, first, manifest.vocabulary, searched)[0]
-                found.append(best.ids)
+            by_steps, best = (
+                decode(backend.step, first, manifest.vocabulary, options.changed(beam=width))[0]
+                for width in (1, options.beam)
+            )
+            beam.append(best.ids)
+            if manifest.greedy is None:
+                greedy.append(by_steps.ids)
+            else:
+                # As the runtime captions.
+                words = cast("SearchingBackend", backend).greedy(first)
+                found = read_words(words, manifest.greedy.options()) or by_steps
+                greedy.append(found.ids)
+                searched.append(_same(found, by_steps))
             if call is not None:
                 called.append(_says(call, image, greedy[-1], manifest))
             # No search reads a caption that is as long as can be: nothing may follow it.
-            words = reference.greedy[place][: options.max_words - 1]
+            prefix = reference.greedy[place][: options.max_words - 1]
             expected = prover.model.log_probabilities(
-                reference.features[place : place + 1], np.array([words], np.int32)
+                reference.features[place : place + 1], np.array([prefix], np.int32)
             )[0]
-            tally.add(_teacher_forced(backend, first, source.vocabulary.start_id, words), expected)
+            tally.add(_teacher_forced(backend, first, source.vocabulary.start_id, prefix), expected)
     finally:
         backend.close()
     progress("compare", len(pictures.pixels), len(pictures.pixels))
     pairs = {"greedy": (greedy, reference.greedy), "beam": (beam, reference.beam)}
     scores = _scores(source, pairs, scorer, references)
-    return _judge(source, pictures, pairs, tally, gate, scores, called)
+    return _judge(source, pictures, pairs, tally, gate, scores, searched, called)
+
+
+def _same(found: Hypothesis, by_steps: Hypothesis) -> bool:
+    """Tell whether two searches found the same."""
+    difference = abs(found.log_probability - by_steps.log_probability)
+    return found.ids == by_steps.ids and difference <= _SAME
 
 
 def _says(
@@ -197,6 +221,7 @@ def _judge(
     tally: DifferenceTally,
     gate: Gate,
     scores: dict[str, Any] | None,
+    searched: Sequence[bool],
     called: Sequence[bool],
 ) -> Parity:
     vocabulary = source.vocabulary
@@ -228,6 +253,11 @@ def _judge(
             f"the {place} difference of log probabilities is {reached:.3g} "
             f"(at most {gate.log_probability:g})"
         )
+    if not all(searched):
+        failures.append(
+            f"{searched.count(False)} of {images} captions by the search inside the file are not "
+            "those that it says word by word"
+        )
     if not all(called):
         failures.append(
             f"{called.count(False)} of {images} captions in one call are not those that the file "
@@ -253,6 +283,7 @@ def _judge(
         verdict="failed" if failures else passed,
         differences=differences,
         scores=scores,
+        search_exact=searched.count(True) / images if searched else None,
         one_call_exact=called.count(True) / images if called else None,
     )
 

@@ -74,20 +74,20 @@ class GraphBuilder:
         name: str,
         inputs: Sequence[Tensor],
         outputs: Sequence[Tensor],
-        options: str,
+        options: str = "",
         **values: Any,
     ) -> None:
-        """Add a built-in operator; options: name of its table of options."""
+        """Add a built-in operator; options: name of its table of options, if it has one."""
         code = getattr(schema.BuiltinOperator, name)
-        self._graph.operators.append(
-            schema.OperatorT(
-                opcodeIndex=flatbuffer.operator_code(self._model, code, 1),
-                inputs=_places(inputs),
-                outputs=_places(outputs),
-                builtinOptionsType=getattr(schema.BuiltinOptions, options),
-                builtinOptions=getattr(schema, f"{options}T")(**values),
-            )
+        operator = schema.OperatorT(
+            opcodeIndex=flatbuffer.operator_code(self._model, code, 1),
+            inputs=_places(inputs),
+            outputs=_places(outputs),
         )
+        if options:
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+            operator.builtinOptions = getattr(schema, f"{options}T")(**values)
+        self._graph.operators.append(operator)
 
     def copied(
         self, signature_key: str, given: Mapping[str, Tensor], wanted: Sequence[str]
@@ -192,6 +192,20 @@ class GraphBuilder:
         axis = self.constant(np.array([1], np.int32))
         kind = _TYPES["int32"]
         self.operator("ARG_MAX", (logits, axis), (result,), "ArgMaxOptions", outputType=kind)
+        return result
+
+    def log_probability(self, logits: Tensor, token: Tensor) -> Tensor:
+        """Give the log-softmax of logits [1, V] in the column int32 [1]; float32 [1].
+
+        By SOFTMAX, which LiteRT has vectorised and LOG_SOFTMAX not: where a probability is less
+        than a float32 can be it gives minus infinity.
+        """
+        shares = self.tensor(logits.shape, "float32")
+        self.operator("SOFTMAX", (logits,), (shares,), "SoftmaxOptions", beta=1.0)
+        share = self.tensor((1, *token.shape), "float32")
+        self.operator("GATHER", (shares, token), (share,), "GatherOptions", axis=1)
+        result = self.tensor(token.shape, "float32")
+        self.operator("LOG", (self.reshape(share, token.shape),), (result,))
         return result
 
     def _broadcast(

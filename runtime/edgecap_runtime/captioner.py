@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .backends import default_threads, open_backend
 from .bundle import read_manifest
-from .decoding import decode, greedy_words
+from .decoding import decode, greedy_words, read_words
 from .errors import EdgecapError
 from .preparation import prepare
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .backends import Backend
-    from .decoding import Hypothesis, State
+    from .backends import Backend, SearchingBackend
+    from .decoding import Hypothesis, State, Words
     from .manifest import Manifest
     from .options import DecodingOptions
     from .preparation import Photo
@@ -39,7 +39,7 @@ class Timings:
     encode: float
     """The encoder, from pixels to the first state."""
     decode: float
-    """All decoder steps with the search around them."""
+    """All decoder steps with the search around them, be that outside or inside the file."""
     steps: int
     """Number of decoder steps; in a beam one step takes all rows."""
 
@@ -244,17 +244,10 @@ class Captioner:
     def _caption(
         self, image: NDArray[np.uint8], prepare_ms: float, options: DecodingOptions
     ) -> Caption:
-        steps = 0
-
-        def counted(ids: NDArray[np.int32], state: State) -> tuple[NDArray[np.float32], State]:
-            nonlocal steps
-            steps += 1
-            return self._step(ids, state)
-
         begun = perf_counter()
         state = self._encode(image)
         encoded = perf_counter()
-        found = decode(counted, state, self._manifest.vocabulary, options)
+        found, steps = self._search(state, options)
         decoded = perf_counter()
         timings = Timings(prepare_ms, (encoded - begun) * 1e3, (decoded - encoded) * 1e3, steps)
         best, *others = (self._alternative(hypothesis) for hypothesis in found)
@@ -267,6 +260,22 @@ class Captioner:
             timings,
             tuple(others),
         )
+
+    def _search(self, state: State, options: DecodingOptions) -> tuple[list[Hypothesis], int]:
+        """Give what a search finds and its number of steps, by the file's own search if it can."""
+        inside = self._manifest.greedy
+        if inside is not None and inside.suits(options):
+            found = read_words(self._words(state), options)
+            if found is not None:
+                return [found], min(len(found.ids) + 1, options.max_words)
+        steps = 0
+
+        def counted(ids: NDArray[np.int32], state: State) -> tuple[NDArray[np.float32], State]:
+            nonlocal steps
+            steps += 1
+            return self._step(ids, state)
+
+        return decode(counted, state, self._manifest.vocabulary, options), steps
 
     def _alternative(self, hypothesis: Hypothesis) -> Alternative:
         vocabulary = self._manifest.vocabulary
@@ -286,6 +295,11 @@ class Captioner:
     def _step(self, ids: NDArray[np.int32], state: State) -> tuple[NDArray[np.float32], State]:
         with self._lock:
             return self._open().step(ids, state)
+
+    def _words(self, state: State) -> Words:
+        with self._lock:
+            # A manifest with a search was checked against the file when it was opened.
+            return cast("SearchingBackend", self._open()).greedy(state)
 
     def _open(self) -> Backend:
         if self._backend is None:

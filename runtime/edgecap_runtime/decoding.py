@@ -35,9 +35,11 @@ __all__ = [
     "Hypothesis",
     "State",
     "Step",
+    "Words",
     "decode",
     "decode_together",
     "greedy_words",
+    "read_words",
 ]
 
 State: TypeAlias = "Mapping[str, NDArray[Any]]"
@@ -52,6 +54,11 @@ Request: TypeAlias = "tuple[NDArray[np.int32], State]"
 
 Answer: TypeAlias = "tuple[NDArray[np.float32], State]"
 """What the step says to it: logits float32 [rows, V] and the next state."""
+
+
+Words: TypeAlias = "tuple[NDArray[np.int32], int, NDArray[np.float32]]"
+"""What a search inside a file says: its words' ids [L], their number, and the log probabilities
+[L] of these tokens and the one behind them."""
 
 
 _FEW = 6
@@ -260,6 +267,23 @@ def greedy_words(
         # What the search wants fed next is the word that it has just chosen.
         yield vocabulary.words[int(request[0][0])]
         said += 1
+
+
+def read_words(words: Words, options: DecodingOptions) -> Hypothesis | None:
+    """Give what a search inside a file found by these options, as `decode` does.
+
+    None where the file's log probabilities tell nothing, for they are not finite: a float32 can be
+    too small for them, or the step's answer is not finite.
+    """
+    ids, length, scores = words
+    # Before there are `min_words` words the end is no choice: there it says that none was allowed.
+    ended = options.min_words <= length < options.max_words
+    counted = scores[: length + ended].astype(np.float64)
+    if not np.isfinite(counted).all():
+        return None
+    # Rounding may lift a probability of nearly 1 above it.
+    total = float(np.minimum(counted, 0.0).sum())
+    return _hypothesis(tuple(ids[:length].tolist()), total, ended, options)
 
 
 def _drive(search: Generator[Request, Answer, list[Hypothesis]], step: Step) -> list[Hypothesis]:

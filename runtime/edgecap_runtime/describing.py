@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .manifest import Manifest
+from .manifest import Manifest, SearchInside
 from .prefix import Prefix
 
 __all__ = ["describe"]
@@ -42,9 +42,8 @@ def describe(path: str | os.PathLike[str], manifest: Manifest) -> Iterator[str]:
         "format version": manifest.format_version,
         "kind": manifest.kind,
         "prefix": "none" if manifest.prefix is None else _prefix(manifest.prefix, vocabulary.words),
-        "one call": "none"
-        if manifest.one_call is None
-        else {"search": "greedy", **asdict(manifest.one_call)},
+        "search inside": _search(manifest.greedy),
+        "one call": _search(manifest.one_call),
         "encoder": manifest.encoder,
         "decoder": manifest.decoder,
         "recipe": manifest.recipe,
@@ -66,6 +65,10 @@ def describe(path: str | os.PathLike[str], manifest: Manifest) -> Iterator[str]:
         "parity": _or_as_it_stands(_parity, manifest.parity, "not checked"),
     }
     yield from _outline(facts, 0)
+
+
+def _search(search: SearchInside | None) -> str | dict[str, Any]:
+    return "none" if search is None else {"search": "greedy", **asdict(search)}
 
 
 def _prefix(prefix: Prefix, words: Sequence[str]) -> dict[str, Any]:
@@ -149,8 +152,13 @@ def _parity(report: dict[str, Any]) -> dict[str, Any]:
         f"{_number(report.pop('largest'))}, 99th percentile {_number(report.pop('p99'))}",
         "gate": _gate(report.pop("gate")),
     }
-    if (same := report.pop("one_call_exact", None)) is not None:
-        lines["same captions in one call as word by word"] = f"{same:.1%}"
+    ways = {
+        "search_exact": "same captions by the search inside as word by word",
+        "one_call_exact": "same captions in one call as word by word",
+    }
+    for key, line in ways.items():
+        if (same := report.pop(key, None)) is not None:
+            lines[line] = f"{same:.1%}"
     failures = report.pop("failures")
     if failures:
         lines["below the gate"] = "; ".join(failures)

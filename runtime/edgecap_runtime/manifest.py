@@ -15,9 +15,9 @@ from .prefix import Prefix
 from .preparation import Preparation
 from .vocabulary import Vocabulary
 
-__all__ = ["ENTRY_NAMES", "FORMAT_VERSION", "Manifest", "OneCall", "Prefix", "StateTensor"]
+__all__ = ["ENTRY_NAMES", "FORMAT_VERSION", "Manifest", "Prefix", "SearchInside", "StateTensor"]
 
-FORMAT_VERSION = "1.2"
+FORMAT_VERSION = "1.3"
 """The version written; files of another major version are refused."""
 
 MANIFEST_ENTRY = "edgecap.json"
@@ -53,8 +53,8 @@ class StateTensor:
 
 
 @dataclass(frozen=True)
-class OneCall:
-    """The greedy search inside the file, one call from image to ids; its rules are fixed there."""
+class SearchInside:
+    """A greedy search inside the file; its rules are fixed there."""
 
     max_words: int
     """Most words, and the length of the row of ids."""
@@ -65,9 +65,17 @@ class OneCall:
 
     def __post_init__(self) -> None:
         try:
-            DecodingOptions(beam=1, **asdict(self))
+            self.options()
         except OptionError as error:
             raise BundleError(f"The search inside the file contradicts itself: {error}") from None
+
+    def options(self, length_penalty: float = 0.0) -> DecodingOptions:
+        """Give the options of the same search outside; the penalty changes nothing but a score."""
+        return DecodingOptions(beam=1, length_penalty=length_penalty, **asdict(self))
+
+    def suits(self, options: DecodingOptions) -> bool:
+        """Tell whether it finds what is found by these options."""
+        return options == self.options(options.length_penalty)
 
 
 @dataclass(frozen=True)
@@ -96,8 +104,10 @@ class Manifest:
     """What the decoder's graph is, one of `kinds.KINDS`."""
     prefix: Prefix | None = None
     """What the graph of kind `prefix` takes; None for a step."""
-    one_call: OneCall | None = None
-    """The greedy search inside the file; None where there is none."""
+    greedy: SearchInside | None = None
+    """The search inside the file that goes from the first state on; None where there is none."""
+    one_call: SearchInside | None = None
+    """That which goes from the image on, in one call; None where there is none."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """What it was made from: hash of the weights, tool versions, training data, licence ..."""
     parity: Mapping[str, Any] | None = None
@@ -115,11 +125,13 @@ class Manifest:
         if not self.state:
             raise BundleError("The file names no state tensor; a decoder has at least 1.")
         KINDS[self.kind].check(self.prefix, self.vocabulary)
-        if self.one_call is not None and not KINDS[self.kind].carries:
-            raise BundleError(
-                f"The file says that it captions in one call, which a decoder of kind "
-                f"{self.kind!r} can't; export the captioner again."
-            )
+        searches = {"searches by itself": self.greedy, "captions in one call": self.one_call}
+        for claim, search in searches.items():
+            if search is not None and not KINDS[self.kind].carries:
+                raise BundleError(
+                    f"The file says that it {claim}, which a decoder of kind {self.kind!r} can't; "
+                    "export the captioner again."
+                )
         try:
             self.decoding()
         except OptionError as error:
@@ -143,6 +155,7 @@ class Manifest:
             "name": self.name,
             "kind": self.kind,
             "prefix": None if self.prefix is None else asdict(self.prefix),
+            "greedy": None if self.greedy is None else asdict(self.greedy),
             "one_call": None if self.one_call is None else asdict(self.one_call),
             "encoder": self.encoder,
             "decoder": self.decoder,
@@ -184,7 +197,8 @@ class Manifest:
                 name=head.text("name"),
                 kind=head.text("kind"),
                 prefix=_prefix(head.fields("prefix")) if "prefix" in head else None,
-                one_call=_one_call(head.fields("one_call")) if "one_call" in head else None,
+                greedy=_search(head.fields("greedy")) if "greedy" in head else None,
+                one_call=_search(head.fields("one_call")) if "one_call" in head else None,
                 encoder=head.text("encoder"),
                 decoder=head.text("decoder"),
                 recipe=head.text("recipe"),
@@ -248,8 +262,8 @@ def _prefix(item: Fields) -> Prefix:
     )
 
 
-def _one_call(item: Fields) -> OneCall:
-    return OneCall(
+def _search(item: Fields) -> SearchInside:
+    return SearchInside(
         max_words=item.integer("max_words"),
         min_words=item.integer("min_words"),
         no_repeat_ngram=item.integer("no_repeat_ngram"),

@@ -66,11 +66,26 @@ def test_export_puts_the_search_into_the_file(
     assert one_call.max_words == read_manifest(path).defaults.max_words
     shown = run("show", path)
     assert "one call:\n  search: greedy\n" in shown.output
-    refused = run(
-        "export", trained, "-o", path, "--data", tiny_data, "--one-call", "--quantize", "auto"
-    )
+    for option in ("--one-call", "--no-search"):
+        refused = run(
+            "export", trained, "-o", path, "--data", tiny_data, option, "--quantize", "auto"
+        )
+        assert refused.exit_code == 2
+        assert f"{option} is for one recipe" in refused.stderr
+
+
+def test_export_leaves_the_search_out_where_asked(
+    exported: Path, trained: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    assert read_manifest(exported).greedy is not None
+    path = tmp_path / "tiny.tflite"
+    done = run("export", trained, "-o", path, "--data", tiny_data, "--no-search")
+    assert done.exit_code == 0, done.output
+    assert "search inside" not in done.stdout
+    assert read_manifest(path).greedy is None
+    refused = run("export", trained, "-o", path, "--no-search", "--one-call")
     assert refused.exit_code == 2
-    assert "--one-call is for one recipe" in refused.stderr
+    assert "leave one of them out" in refused.stderr
 
 
 def test_train_leaves_a_whole_run(trained: Path) -> None:

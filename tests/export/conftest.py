@@ -247,30 +247,30 @@ def written(tmp_path_factory, request, calibration) -> Write:
     """Gives the report on a tiny captioner's file, which is written when it is first asked for.
 
     kind: "step", "limited", "bidirectional" or "padded"; recipe: a name, or a recipe of a name of
-    its own.
+    its own; options: `search` and `one_call` of `export`.
     """
     folder = tmp_path_factory.mktemp("written")
     provers: dict[str, Prover] = {}
     fixtures = {"step": "source", "limited": "limited"}
-    reports: dict[tuple[str, Recipe, str, bool], ExportReport] = {}
+    reports: dict[tuple[object, ...], ExportReport] = {}
 
     def write(
-        kind: str, recipe: str | Recipe, suffix: str = ".tflite", one_call: bool = False
+        kind: str, recipe: str | Recipe, suffix: str = ".tflite", **options: bool
     ) -> ExportReport:
         chosen = recipe_named(recipe) if isinstance(recipe, str) else recipe
         if kind not in provers:
             fixture = fixtures.get(kind, f"{kind}_source")
             provers[kind] = Prover(request.getfixturevalue(fixture), photographs(20, seed=1))
-        key = (kind, chosen, suffix, one_call)
+        key = (kind, chosen, suffix, *sorted(options.items()))
         if key not in reports:
             reports[key] = export(
                 provers[kind].source,
-                folder / f"{kind}-{chosen.name}{'-one-call' if one_call else ''}{suffix}",
+                folder / f"{len(reports)}-{kind}-{chosen.name}{suffix}",
                 recipe=chosen,
-                one_call=one_call,
                 prover=provers[kind],
                 calibration=calibration if chosen.calibrated else None,
                 gate=False,
+                **options,
             )
         return reports[key]
 

@@ -18,8 +18,9 @@ from onnx import TensorProto, helper
 from edgecap_export import flatbuffer
 from edgecap_export.greedy import GreedyRules, choose, count_words
 from edgecap_export.onnx_builder import NodeBuilder
+from edgecap_export.reference import log_softmax
 from edgecap_export.tflite_builder import GraphBuilder
-from edgecap_runtime.decoding import decode
+from edgecap_runtime.decoding import decode, read_words
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.options import DecodingOptions
 from edgecap_runtime.vocabulary import Vocabulary
@@ -72,17 +73,21 @@ class NumpyOperations:
     def argmax(self, logits):
         return logits.argmax(axis=1).astype(np.int32)
 
+    def log_probability(self, logits, token):
+        return log_softmax(logits)[0, token].astype(np.float32)
 
-def search(rules: GreedyRules, logits: np.ndarray) -> tuple[list[int], int]:
+
+def search(rules: GreedyRules, logits: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
     """The loop around the rules; logits [L, V] are what the step says at each place."""
     ops = NumpyOperations()
     said = np.full(rules.max_words, rules.end_id, np.int32)
+    scores = np.zeros(rules.max_words, np.float32)
     for length in range(rules.max_words):
         at = np.array([length], np.int32)
-        token, said = choose(ops, rules, logits[length : length + 1], said, at)
+        token, said, scores = choose(ops, rules, logits[length : length + 1], said, scores, at)
         if token[0] == rules.end_id:
             break
-    return said.tolist(), int(count_words(ops, rules, said)[0])
+    return said, int(count_words(ops, rules, said)[0]), scores
 
 
 @st.composite
@@ -122,9 +127,14 @@ def test_the_rules_are_those_of_the_runtimes_greedy_search(case):
         return logits[place : place + 1], state
 
     state = {"h": np.zeros((1, 1), np.float32)}
-    expected = list(decode(step, state, vocabulary, rules.options())[0].ids)
-    row = [*expected, *[rules.end_id] * (rules.max_words - len(expected))]
-    assert search(rules, logits) == (row, len(expected))
+    expected = decode(step, state, vocabulary, rules.options())[0]
+    ids, length, scores = search(rules, logits)
+    row = [*expected.ids, *[rules.end_id] * (rules.max_words - len(expected.ids))]
+    assert (ids.tolist(), length) == (row, len(expected.ids))
+    found = read_words((ids, length, scores), rules.options())
+    assert found is not None
+    assert (found.ids, found.ended) == (expected.ids, expected.ended)
+    assert found.log_probability == pytest.approx(expected.log_probability, abs=1e-4)
 
 
 RULES = GreedyRules(WORDS, start_id=1, end_id=2, forbidden=(0, 1), max_words=6)
@@ -154,10 +164,11 @@ def in_tflite(rules: GreedyRules):
     inputs = [
         ops.tensor([1, WORDS], "float32"),
         ops.tensor([rules.max_words], "int32"),
+        ops.tensor([rules.max_words], "float32"),
         ops.tensor([1], "int32"),
     ]
-    token, said = choose(ops, rules, *inputs)
-    ops.limits(inputs, [token, said, count_words(ops, rules, said)])
+    token, said, scores = choose(ops, rules, *inputs)
+    ops.limits(inputs, [token, said, scores, count_words(ops, rules, said)])
     interpreter = Interpreter(model_content=flatbuffer.write(model))
     interpreter.allocate_tensors()
 
@@ -173,7 +184,7 @@ def in_tflite(rules: GreedyRules):
 def in_onnx(rules: GreedyRules):
     """An .onnx graph of the same."""
     ops = NodeBuilder("choice/")
-    token, said = choose(ops, rules, "logits", "before", "length")
+    token, said, scores = choose(ops, rules, "logits", "before", "scores", "length")
     count = count_words(ops, rules, said)
     graph = helper.make_graph(
         ops.nodes,
@@ -181,11 +192,14 @@ def in_onnx(rules: GreedyRules):
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, WORDS]),
             helper.make_tensor_value_info("before", TensorProto.INT32, [rules.max_words]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, [rules.max_words]),
             helper.make_tensor_value_info("length", TensorProto.INT32, [1]),
         ],
         [
-            helper.make_tensor_value_info(name, TensorProto.INT32, [size])
-            for name, size in ((token, 1), (said, rules.max_words), (count, 1))
+            helper.make_tensor_value_info(token, TensorProto.INT32, [1]),
+            helper.make_tensor_value_info(said, TensorProto.INT32, [rules.max_words]),
+            helper.make_tensor_value_info(scores, TensorProto.FLOAT, [rules.max_words]),
+            helper.make_tensor_value_info(count, TensorProto.INT32, [1]),
         ],
         initializer=ops.constants,
     )
@@ -211,11 +225,13 @@ def test_interpreters_compute_what_is_meant(suffix, case):
         length = random.integers(0, rules.max_words, 1).astype(np.int32)
         said = np.full(rules.max_words, rules.end_id, np.int32)
         said[: length[0]] = random.integers(3, 6, length[0])
-        token, chosen = choose(ops, rules, logits, said, length)
-        expected = [token, chosen, count_words(ops, rules, chosen)]
-        for found, value in zip(run(logits, said, length), expected, strict=True):
-            np.testing.assert_array_equal(found, value)
-            assert found.dtype == np.int32
+        before = np.zeros(rules.max_words, np.float32)
+        before[: length[0]] = random.normal(-2, 1, length[0])
+        token, chosen, scores = choose(ops, rules, logits, said, before, length)
+        expected = [token, chosen, scores, count_words(ops, rules, chosen)]
+        for found, value in zip(run(logits, said, before, length), expected, strict=True):
+            np.testing.assert_allclose(found, value, rtol=0, atol=1e-5)
+            assert found.dtype == value.dtype
 
 
 def captioner(defaults: DecodingOptions):

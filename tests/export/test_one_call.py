@@ -24,7 +24,7 @@ from edgecap_runtime import Captioner
 from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.cli import main
 from edgecap_runtime.errors import OptionError
-from edgecap_runtime.manifest import OneCall
+from edgecap_runtime.manifest import SearchInside
 
 from .conftest import FEATURES, MAX_WORDS, UNITS, WORDS, photographs, prepared
 from .prefix_decoders import Bidirectional, Padded
@@ -32,8 +32,8 @@ from .prefix_decoders import Bidirectional, Padded
 SUFFIXES = (".tflite", ".onnx")
 RECIPES = ("float32", "float16", "dynamic-int8", "static-int8")
 KEPT = {
-    "step": OneCall(MAX_WORDS),
-    "limited": OneCall(max_words=6, min_words=3, no_repeat_ngram=2),
+    "step": SearchInside(MAX_WORDS),
+    "limited": SearchInside(max_words=6, min_words=3, no_repeat_ngram=2),
 }
 MOST_GROWTH = 100_000
 DOCUMENT = Path(__file__).parents[2] / "docs" / "one-call.md"
@@ -44,12 +44,12 @@ def tflite_call(path):
     interpreter = Interpreter(str(path))
     assert interpreter.get_signature_list()["caption"] == {
         "inputs": ["image"],
-        "outputs": ["ids", "length"],
+        "outputs": ["ids", "length", "log_probabilities"],
     }
 
     def call(image):
         answer = interpreter.get_signature_runner("caption")(image=image[None])
-        return answer["ids"], answer["length"]
+        return answer["ids"], answer["length"], answer["log_probabilities"]
 
     return call
 
@@ -66,11 +66,12 @@ def onnx_call(path):
     def call(image):
         first = {"start": np.array(True), "ids": np.array([1], np.int32)}
         given = {**first, "image": image[None], **nothing}
-        return session.run(["caption_ids", "caption_length"], given)
+        return session.run(OUTPUTS, given)
 
     return call
 
 
+OUTPUTS = ["caption_ids", "caption_length", "caption_log_probabilities"]
 CALLS = {".tflite": tflite_call, ".onnx": onnx_call}
 
 
@@ -85,8 +86,11 @@ def test_one_call_says_what_the_captioner_says_word_by_word(written, kind, recip
     lengths = set()
     with Captioner.load(report.path, threads=1) as captioner:
         for photo in photographs(10, seed=8):
-            words = captioner.caption(photo, beam=1).ids
-            ids, length = call(prepared([photo])[0])
+            caption = captioner.caption(photo, beam=1)
+            words = caption.ids
+            ids, length, scores = call(prepared([photo])[0])
+            assert (scores.dtype, scores.shape) == (np.float32, (1, longest))
+            assert scores.sum() == pytest.approx(caption.log_probability, abs=1e-4)
             assert (ids.dtype, ids.shape) == (np.int32, (1, longest))
             assert (length.dtype, length.tolist()) == (np.int32, [len(words)])
             assert ids[0].tolist() == [*words, *[2] * (longest - len(words))]
@@ -113,7 +117,8 @@ def test_the_documented_example_captions(written, tmp_path, monkeypatch, capsys,
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_weights_are_stored_once(written, recipe, suffix):
-    plain, more = (written("step", recipe, suffix, one_call=call) for call in (False, True))
+    plain = written("step", recipe, suffix, search=False)
+    more = written("step", recipe, suffix, one_call=True)
     assert 0 < more.size - plain.size < MOST_GROWTH
     # The tiny captioner is so small that a second copy of it would be.
     assert plain.size > 2 * MOST_GROWTH
@@ -134,23 +139,28 @@ def test_copies_in_a_tflite_read_the_same_buffers(written, recipe):
     }
     assert buffers["encode"] <= buffers["caption"]
     assert buffers["step"] <= buffers["word"]
-    new = (buffers["caption"] | buffers["word"]) - buffers["encode"] - buffers["step"]
+    assert len(parts(model)["word"]) == 1
+    new = (
+        (buffers["caption"] | buffers["greedy"] | buffers["word"])
+        - buffers["encode"]
+        - buffers["step"]
+    )
     assert sum(len(model.buffers[place].data) for place in new) < 1000
 
 
 def parts(model) -> dict[str, list[int]]:
-    """Places of the graphs: of both signatures, of the one call, and of its loop's body."""
+    """Places of the graphs: of all signatures, and of their loop's body."""
     found = {
         key: [flatbuffer_view.signature(model, key).subgraphIndex]
-        for key in ("encode", "step", "caption")
+        for key in ("encode", "step", "greedy", "caption")
     }
-    operators = model.subgraphs[found["caption"][0]].operators
-    bodies = [
+    bodies = {
         operator.builtinOptions.bodySubgraphIndex
-        for operator in operators
+        for key in ("caption", "greedy")
+        for operator in model.subgraphs[found[key][0]].operators
         if flatbuffer_view.operator_name(model, operator) == "WHILE"
-    ]
-    return {**found, "word": bodies}
+    }
+    return {**found, "word": list(bodies)}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -176,11 +186,11 @@ def test_both_steps_of_an_onnx_read_the_same_weights(written, recipe):
 def test_an_onnx_gives_no_caption_unless_it_is_asked(written):
     """A start without a word and a step, on several rows, are what they are in other files."""
     plain, more = (
-        onnxruntime.InferenceSession(written("step", "float32", ".onnx", one_call=call).path)
-        for call in (False, True)
+        onnxruntime.InferenceSession(written("step", "float32", ".onnx", search=search).path)
+        for search in (False, True)
     )
     names = [item.name for item in plain.get_outputs()]
-    assert [item.name for item in more.get_outputs()] == [*names, "caption_ids", "caption_length"]
+    assert [item.name for item in more.get_outputs()] == [*names, *OUTPUTS]
     pixels = prepared(photographs(3))
     first = {"start": np.array(True), "image": pixels, "ids": np.zeros(0, np.int32)}
     nothing = {f"state_{name}": np.zeros((0, UNITS), np.float32) for name in "hc"}
@@ -192,10 +202,11 @@ def test_an_onnx_gives_no_caption_unless_it_is_asked(written):
         **{f"state_{name}": value for name, value in zip("hc", states, strict=True)},
     }
     for given in ({**first, **nothing}, following):
-        *found, ids, length = more.run(None, given)
+        *found, ids, length, scores = more.run(None, given)
         for value, expected in zip(found, plain.run(None, given), strict=True):
             np.testing.assert_allclose(value, expected, atol=1e-6)
         assert (length.tolist(), ids.tolist()) == ([0], [[2] * MAX_WORDS])
+        assert not scores.any()
 
 
 def test_plain_calls_of_a_tflite_still_run_the_step(written):
@@ -221,7 +232,6 @@ def test_other_files_have_none(written, suffix):
     report = written("step", "float32", suffix)
     assert read_manifest(report.path).one_call is None
     assert report.parity.one_call_exact is None
-    assert not report.inspection.ops.count("WHILE") + report.inspection.ops.count("Loop")
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 from tiny import PREFIXES, WIDTH, tiny_manifest, tiny_vocabulary
 
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.errors import BundleError, OptionError
-from edgecap_runtime.manifest import Manifest, OneCall, StateTensor
+from edgecap_runtime.manifest import Manifest, SearchInside, StateTensor
 from edgecap_runtime.preparation import Preparation
 from edgecap_runtime.vocabulary import Vocabulary
 
@@ -44,9 +45,19 @@ def changed(entries: dict[str, bytes], **changes: object) -> dict[str, bytes]:
         ),
         tiny_manifest(kind="prefix", prefix=PREFIXES["bare"]),
         tiny_manifest(kind="prefix", prefix=PREFIXES["fixed"]),
-        tiny_manifest(one_call=OneCall(8, min_words=2, no_repeat_ngram=3)),
+        tiny_manifest(one_call=SearchInside(8, min_words=2, no_repeat_ngram=3)),
+        tiny_manifest(greedy=SearchInside(7, min_words=1), one_call=SearchInside(7, min_words=1)),
     ],
-    ids=["all", "no parity", "other values", "unicode", "bare prefix", "fixed prefix", "one call"],
+    ids=[
+        "all",
+        "no parity",
+        "other values",
+        "unicode",
+        "bare prefix",
+        "fixed prefix",
+        "one call",
+        "search",
+    ],
 )
 def test_round_trip(manifest: Manifest) -> None:
     assert Manifest.from_entries(manifest.to_entries()) == manifest
@@ -55,7 +66,7 @@ def test_round_trip(manifest: Manifest) -> None:
 def test_the_entries_are_readable_by_eye() -> None:
     entries = tiny_manifest().to_entries()
     assert entries["vocabulary.txt"].decode().splitlines()[5] == "dog"
-    assert json.loads(entries["edgecap.json"])["format_version"] == "1.2"
+    assert json.loads(entries["edgecap.json"])["format_version"] == "1.3"
     assert json.loads(entries["parity.json"])["verdict"] == "checked on 0"
 
 
@@ -119,27 +130,50 @@ def test_bad_prefixes_are_refused(changes: dict[str, object], what: str) -> None
     assert str(caught.value).count(". ") == 0
 
 
-def test_a_file_of_version_1_1_says_nothing_of_one_call() -> None:
-    entries = changed(tiny_manifest().to_entries(), format_version="1.1", one_call=...)
-    assert Manifest.from_entries(entries).one_call is None
+def test_a_file_of_version_1_1_says_nothing_of_searches() -> None:
+    entries = changed(tiny_manifest().to_entries(), format_version="1.1", one_call=..., greedy=...)
+    read = Manifest.from_entries(entries)
+    assert (read.one_call, read.greedy) == (None, None)
 
 
+@pytest.mark.parametrize("key", ["greedy", "one_call"])
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"one_call": 8}, "one_call = 8 where an object belongs"),
-        ({"one_call__max_words": 0}, "contradicts itself: max_words is 0"),
-        ({"one_call__min_words": 9}, "contradicts itself: min_words is 9"),
-        ({"one_call__no_repeat_ngram": "2"}, "no_repeat_ngram = '2'"),
-        ({"kind": "prefix", "prefix": asdict(PREFIXES["bare"])}, "one call, .* kind 'prefix'"),
+        ({"KEY": 8}, "KEY = 8 where an object belongs"),
+        ({"KEY__max_words": 0}, "contradicts itself: max_words is 0"),
+        ({"KEY__min_words": 9}, "contradicts itself: min_words is 9"),
+        ({"KEY__no_repeat_ngram": "2"}, "no_repeat_ngram = '2'"),
+        ({"kind": "prefix", "prefix": asdict(PREFIXES["bare"])}, "says that it .* kind 'prefix'"),
     ],
     ids=str,
 )
-def test_a_bad_one_call_is_refused(changes: dict[str, object], what: str) -> None:
-    entries = tiny_manifest(one_call=OneCall(8)).to_entries()
-    with pytest.raises(BundleError, match=what) as caught:
+def test_a_bad_search_is_refused(key: str, changes: dict[str, object], what: str) -> None:
+    entries = tiny_manifest(**{key: SearchInside(8)}).to_entries()
+    changes = {name.replace("KEY", key): value for name, value in changes.items()}
+    with pytest.raises(BundleError, match=what.replace("KEY", key)) as caught:
         Manifest.from_entries(changed(entries, **changes))
     assert str(caught.value).count(". ") == 0
+
+
+@pytest.mark.parametrize(
+    ("choices", "suits"),
+    [
+        ({}, True),
+        ({"length_penalty": 2.0}, True),
+        ({"beam": 2}, False),
+        ({"max_words": 7}, False),
+        ({"min_words": 2}, False),
+        ({"no_repeat_ngram": 0}, False),
+    ],
+    ids=str,
+)
+def test_a_search_suits_the_options_that_it_was_made_by(
+    choices: dict[str, Any], suits: bool
+) -> None:
+    options = DecodingOptions(beam=1, max_words=8, min_words=1, no_repeat_ngram=3)
+    search = SearchInside(8, min_words=1, no_repeat_ngram=3)
+    assert search.suits(options.changed(**choices)) == suits
 
 
 def test_words_beyond_a_fixed_prefix_are_refused() -> None:

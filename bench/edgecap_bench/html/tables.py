@@ -201,6 +201,8 @@ def _name(row: Row) -> Node:
         marks.append(node("span", "noisy", class_="mark warn"))
     if row["kind"] == "prefix":
         marks.append(node("span", "prefix", class_="mark"))
+    if row.get("searched") == "inside":
+        marks.append(node("span", "search inside", class_="mark"))
     reason = row["error"] if row["error"] and row["caption_ms"] else None
     return node(
         "th",

@@ -28,6 +28,7 @@ class RuntimeFile:
         self._threads = threads
         self._captioner: Captioner
         self.kind: str
+        self.searched: str
 
     def bring_in(self) -> None:
         """Import the runtime and the interpreter."""
@@ -45,7 +46,10 @@ class RuntimeFile:
         from edgecap_runtime import Captioner
 
         self._captioner = Captioner.load(self._file, threads=self._threads)
-        self.kind = self._captioner.manifest.kind
+        manifest = self._captioner.manifest
+        self.kind = manifest.kind
+        inside = manifest.greedy is not None and manifest.greedy.suits(manifest.decoding(beam=1))
+        self.searched = "inside" if inside else "outside"
 
     def caption(self, photo: str, beam: int) -> Sample:
         """Caption a photograph's file, with the file's own defaults but for the beam."""

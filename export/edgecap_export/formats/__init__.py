@@ -46,11 +46,14 @@ class FormatWriter(Protocol):
         progress: Progress,
         samples: Samples | None,
         greedy: GreedyRules | None = None,
+        *,
+        one_call: bool = False,
     ) -> None:
         """Write the model, without a manifest; raises `ExportError` where that can't be.
 
         samples: what the graphs are given in use, for a recipe that is calibrated; greedy: the
-        rules of a search inside the file, one call from image to ids, if there is to be one.
+        rules of a search inside the file, if there is to be one; one_call: whether it goes from
+        the image on too, in one call.
         """
         ...
 

@@ -53,8 +53,13 @@ class OnnxWriter:
         progress: Progress,
         samples: Samples | None,
         greedy: GreedyRules | None = None,
+        *,
+        one_call: bool = False,
     ) -> None:
-        """Convert both functions, quantize what the recipe says, merge and write."""
+        """Convert both functions, quantize what the recipe says, merge and write.
+
+        A search goes from the image on in any case, whether `one_call` asks for it or not.
+        """
         progress("convert", 0, 2)
         encode = _convert(graph.encode, graph.encode_specs(images=None))
         fold_zero_states(encode.graph)

@@ -1,6 +1,6 @@
 """The .tflite writer: two signatures, `encode` and the step's, in one file; the step comes first.
 
-The step's signature is named by the decoder's kind. A third, `caption`, is made of these two.
+The step's signature is named by the decoder's kind. `greedy` and `caption` are made of these two.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edgecap_export.progress import Progress
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph, freeze
-from edgecap_export.tflite_caption import add_caption, open_caption
+from edgecap_export.tflite_caption import add_search, open_caption
 from edgecap_export.tflite_quantization import STATIC, TREATED, quantize
 from edgecap_export.treatments import PARTS
 from edgecap_runtime.errors import first_line
@@ -56,6 +56,8 @@ class TFLiteWriter:
         progress: Progress,
         samples: Samples | None,
         greedy: GreedyRules | None = None,
+        *,
+        one_call: bool = False,
     ) -> None:
         """Convert, quantize what the recipe says, put the file right and write it."""
         progress("convert", 0, 1)
@@ -69,7 +71,7 @@ class TFLiteWriter:
         flatbuffer.put_first(model, graph.kind)
         flatbuffer.drop_row_signatures(model)
         if greedy is not None:
-            add_caption(model, graph, greedy)
+            add_search(model, graph, greedy, one_call=one_call)
         flatbuffer.share_buffers(model)
         path.write_bytes(flatbuffer.write(model))
 

@@ -18,10 +18,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..decoding import State
+    from ..decoding import State, Words
     from ..manifest import Manifest
 
-__all__ = ["Backend", "Tensor", "default_threads", "open_backend", "require_tensors"]
+__all__ = [
+    "Backend",
+    "SearchingBackend",
+    "Tensor",
+    "default_threads",
+    "open_backend",
+    "require_tensors",
+]
 
 Tensor: TypeAlias = "tuple[tuple[int | None, ...], str]"
 """Shape (None for any size) and element type of a graph's tensor, for comparison."""
@@ -52,6 +59,13 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Free the interpreter; the backend can't be used afterwards."""
+
+
+class SearchingBackend(Backend, Protocol):
+    """A backend of a file that holds a search, as `Manifest.greedy` says."""
+
+    def greedy(self, state: State) -> Words:
+        """Say all words after a first state, arrays [1, ...], by the search inside the file."""
 
 
 class _BackendClass(Protocol):

@@ -1,6 +1,7 @@
 """Runs a .tflite captioner: its two signatures in LiteRT or the old tflite-runtime.
 
-They are `encode` and one with the name of the decoder's kind, called the step here.
+They are `encode` and one with the name of the decoder's kind, called the step here. A third,
+`greedy`, says all words after a first state.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from .quiet import quiet_stderr
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..decoding import State
-    from ..manifest import Manifest
+    from ..decoding import State, Words
+    from ..manifest import Manifest, SearchInside
     from . import Tensor
 
 __all__ = ["LiteRTBackend"]
+
+_GREEDY = "greedy"
 
 _Details: TypeAlias = Mapping[str, Any]
 """The interpreter's description of a signature's tensors, by their names in the signature."""
@@ -54,7 +57,8 @@ class LiteRTBackend:
                 f"{path} does not load in the interpreter ({first_line(error)}); export the "
                 "captioner again, or upgrade ai-edge-litert."
             ) from None
-        for name in ("encode", self._graph):
+        searches = () if manifest.greedy is None else (_GREEDY,)
+        for name in ("encode", self._graph, *searches):
             if name not in signatures:
                 raise BundleError(
                     f"{path} has no signature {name!r} (it has {', '.join(signatures) or 'none'}); "
@@ -65,6 +69,14 @@ class LiteRTBackend:
         inputs, outputs = step.get_input_details(), step.get_output_details()
         self._check_encode(manifest, encode.get_input_details(), encode.get_output_details())
         self._check_step(manifest, inputs, outputs)
+        if manifest.greedy is not None:
+            greedy = self._interpreter.get_signature_runner(_GREEDY)
+            self._check_greedy(
+                manifest,
+                manifest.greedy,
+                greedy.get_input_details(),
+                greedy.get_output_details(),
+            )
         self._plain = self._is_first_subgraph(inputs, outputs)
         self._shape: tuple[int, ...] = ()
         self._ids_place = inputs["ids"]["index"]
@@ -98,6 +110,15 @@ class LiteRTBackend:
             raise self._failed(self._graph, error) from None
         following = {name: answer[f"next_state_{name}"] for name in self._next_names}
         return answer["logits"], {**state, **following}
+
+    def greedy(self, state: State) -> Words:
+        """Say all words after the first state of an image."""
+        states = {f"state_{name}": state[name] for name in self._names}
+        try:
+            answer = self._interpreter.get_signature_runner(_GREEDY)(**states)
+        except (ValueError, RuntimeError) as error:
+            raise self._failed(_GREEDY, error) from None
+        return answer["ids"][0], int(answer["length"][0]), answer["log_probabilities"][0]
 
     def close(self) -> None:
         """Free the interpreter."""
@@ -153,6 +174,20 @@ class LiteRTBackend:
                 gives[f"next_state_{item.name}"] = ((None, *item.shape), item.dtype)
         graph = f"{self._graph} signature"
         require_tensors(self._path, graph, _shapes(inputs), takes)
+        require_tensors(self._path, graph, _shapes(outputs), gives)
+
+    def _check_greedy(
+        self, manifest: Manifest, search: SearchInside, inputs: _Details, outputs: _Details
+    ) -> None:
+        states = {f"state_{item.name}": ((1, *item.shape), item.dtype) for item in manifest.state}
+        row = (1, search.max_words)
+        gives: dict[str, Tensor] = {
+            "ids": (row, "int32"),
+            "length": ((1,), "int32"),
+            "log_probabilities": (row, "float32"),
+        }
+        graph = f"{_GREEDY} signature"
+        require_tensors(self._path, graph, _shapes(inputs), states)
         require_tensors(self._path, graph, _shapes(outputs), gives)
 
     def _failed(self, what: str, error: Exception) -> BundleError:

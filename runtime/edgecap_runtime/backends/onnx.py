@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..decoding import State
+    from ..decoding import State, Words
     from ..manifest import Manifest
     from . import Tensor
 
 __all__ = ["OnnxBackend"]
 
 _ERRORS_ONLY = 3
+_RESULTS = ("caption_ids", "caption_length", "caption_log_probabilities")
 
 
 class OnnxBackend:
@@ -64,6 +65,11 @@ class OnnxBackend:
             "start": np.array(False),
             "image": np.empty((0, height, width, 3), dtype=np.uint8),
         }
+        self._greedy_feed = {
+            **self._step_feed,
+            "start": np.array(True),
+            "ids": np.array([manifest.vocabulary.start_id], dtype=np.int32),
+        }
         self._next_names = [f"next_state_{name}" for name in self._names]
         # Where no state is carried, the graph would but copy what it was given.
         self._carried = self._names if kind.carries else ()
@@ -81,6 +87,14 @@ class OnnxBackend:
             feed[f"state_{name}"] = state[name]
         logits, *following = self._run("step", self._step_names, feed)
         return logits, {**state, **dict(zip(self._carried, following, strict=True))}
+
+    def greedy(self, state: State) -> Words:
+        """Say all words after the first state of an image: a start with both, and no image."""
+        feed = dict(self._greedy_feed)
+        for name in self._names:
+            feed[f"state_{name}"] = state[name]
+        ids, length, scores = self._run("search", list(_RESULTS), feed)
+        return ids[0], int(length[0]), scores[0]
 
     def close(self) -> None:
         """Free the session."""
@@ -106,6 +120,10 @@ class OnnxBackend:
         for tensor in manifest.state:
             inputs[f"state_{tensor.name}"] = ((None, *tensor.shape), "tensor(float)")
             outputs[f"next_state_{tensor.name}"] = ((None, *tensor.shape), "tensor(float)")
+        if (search := manifest.greedy) is not None:
+            row = (1, search.max_words)
+            shapes = (row, "tensor(int32)"), ((1,), "tensor(int32)"), (row, "tensor(float)")
+            outputs |= dict(zip(_RESULTS, shapes, strict=True))
         require_tensors(self._path, "graph", _shapes(self._session.get_inputs()), inputs)
         require_tensors(self._path, "graph", _shapes(self._session.get_outputs()), outputs)
 
