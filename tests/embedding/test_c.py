@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from programs import ROOT, answer, build, compiler, from_c, package, refusal
+from programs import ROOT, build, compiler, from_c, package, refusal
 
 pytestmark = [
     pytest.mark.skipif(compiler is None, reason="needs a C compiler: gcc or clang"),

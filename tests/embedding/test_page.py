@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from programs import C, JS, ROOT
+from programs import JS, ROOT, C
 
 DOCUMENT = ROOT / "docs" / "embedding.md"
 
