@@ -217,6 +217,67 @@ describe("the app", { skip: missing }, () => {
     await context.close();
   });
 
+  test("the page answers while a large photograph is captioned", async (t) => {
+    const page = await open();
+    const found = await page.evaluate(async () => {
+      const image = await createImageBitmap(await (await fetch("samples/horses.jpg")).blob());
+      const canvas = new OffscreenCanvas(4000, 3000);
+      canvas.getContext("2d").drawImage(image, 0, 0, 4000, 3000);
+      const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.9 });
+      const place = document.getElementById("caption");
+      const turns = [];
+      // In turns, for another program may hold the page's thread up once.
+      for (let turn = 0; turn < 3; turn++) {
+        const data = new DataTransfer();
+        data.items.add(new File([blob], "large.jpg", { type: "image/jpeg" }));
+        place.textContent = "";
+        const begun = performance.now();
+        let [last, longest] = [begun, 0];
+        document.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
+        while (place.ariaBusy !== "false" || place.textContent === "") {
+          await new Promise((resolve) => setTimeout(resolve));
+          const now = performance.now();
+          [last, longest] = [now, Math.max(longest, now - last)];
+        }
+        turns.push([longest, last - begun]);
+      }
+      return turns;
+    });
+    t.diagnostic(`longest silences and captions, ms: ${found.map((turn) => turn.map(Math.round)).join("; ")}`);
+    const share = Math.min(...found.map(([longest, whole]) => longest / whole));
+    // Half of it and more, were it captioned on the page's own thread.
+    assert.ok(share < 0.25, `the page was silent for ${share} of a caption's time`);
+    await page.context().close();
+  });
+
+  test("memory is flat over many captions, those that are given up included", async () => {
+    const page = await open();
+    const names = ["horses", "football", "pagoda", "golden-retriever"];
+    const captions = async (count) => {
+      for (let turn = 0; turn < count; turn++) {
+        const beam = turn % 3 === 2 ? 3 : 1;
+        await page.check(`input[value='${beam}']`);
+        await page.setInputFiles("#file", `${SAMPLES}/${names[turn % names.length]}.jpg`);
+        if (turn % 4 !== 1) await caption(page);
+      }
+      await caption(page);
+      await page.waitForTimeout(200);
+      const worker = page.workers().find((one) => one.url().endsWith("/worker.js"));
+      return worker.evaluate(async () => {
+        const { memoryBytes } = await import("./lib/edgecap-web/index.js");
+        return { bytes: memoryBytes(), captioners: captioners.size, streams: streams.size };
+      });
+    };
+    const first = await captions(12);
+    assert.deepEqual([first.captioners, first.streams], [1, 0]);
+    assert.deepEqual(await captions(48), first);
+    // A captioner that another takes the place of is freed.
+    await page.setInputFiles("#own", TINY);
+    await page.waitForFunction(() => document.getElementById("captioner").value === "own");
+    assert.equal((await captions(4)).captioners, 1);
+    await page.context().close();
+  });
+
   test("it can be installed: a manifest with icons, and a worker", async () => {
     const page = await open();
     const session = await page.context().newCDPSession(page);
