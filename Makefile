@@ -14,12 +14,13 @@ demo: $(INSTALLED)
 test: $(INSTALLED) lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# Raspberry Pi without one: arm64 programs under qemu, on Debian (README names its two packages).
-# EDGECAP_DEVICES=full takes all photographs and both systems, and an hour.
+# The devices without one: ARM programs under qemu, a browser, apps in other languages. README names
+# the packages of Debian that it takes; as root it installs them. Without them it skips, and says so.
+# EDGECAP_DEVICES=full takes all photographs and systems, and an hour.
 EDGECAP_DEVICES ?= quick
 test-devices: $(INSTALLED)
 	EDGECAP_DEVICES=$(EDGECAP_DEVICES) $(BIN)/python tests/devices/prepare.py
-	EDGECAP_DEVICES=$(EDGECAP_DEVICES) $(BIN)/pytest -n 2 tests/devices
+	EDGECAP_DEVICES=$(EDGECAP_DEVICES) $(BIN)/pytest -n 2 --dist loadgroup tests/devices tests/embedding
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

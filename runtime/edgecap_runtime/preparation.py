@@ -197,8 +197,8 @@ def _decoded(name: str, image: Image.Image, preparation: Preparation | None) -> 
             orientation = _orientation(image)
             _draft(image, preparation, turned=orientation >= 5)
         image.load()
-        # Read after load: Pillow turns a TIFF upright while loading and removes the tag.
-        orientation = _orientation(image)
+        # Pillow turns a TIFF upright while it loads; before 10.1 it leaves the tag behind.
+        orientation = 1 if image.format == "TIFF" else _orientation(image)
         rgb = _to_rgb(name, image)
     except ImageError:
         raise

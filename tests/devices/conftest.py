@@ -10,17 +10,23 @@ import pytest
 # The tests share `emulated`; with pytest's importlib mode a folder isn't importable by itself.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from emulated import BOARDS, FOLDER, FULL, SUITES, WANTED, Pi
+from emulated import BOARDS, FOLDER, FULL, WANTED, Pi
 from PIL import Image, ImageOps
+from tools import no_system
 
 SAMPLES = Path(__file__).parents[2] / "edgecap" / "samples"
+KINDS = {
+    "emulated": "runs ARM programs under qemu",
+    "native": "measures this machine with what prepare.py made",
+    "browser": "runs JavaScript in Chromium",
+}
 QUICK_PHOTOS = ("german-shepherd.jpg", "people-at-city-gate.jpg")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
-        if here not in item.path.parents or not {"emulated", "native"} & set(item.keywords):
+        if here not in item.path.parents or not KINDS.keys() & set(item.keywords):
             continue
         if not WANTED:
             reason = "devices: run `make test-devices` (README says what it needs)"
@@ -28,19 +34,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "emulated: runs arm64 programs under qemu")
-    config.addinivalue_line("markers", "native: measures this machine with what prepare.py made")
+    for name, what in KINDS.items():
+        config.addinivalue_line("markers", f"{name}: {what}")
 
 
-@pytest.fixture(
-    params=[(suite, core) for suite in SUITES for core in BOARDS], ids=" ".join, scope="session"
-)
+@pytest.fixture(params=[Pi(name, core) for core, board in BOARDS.items() for name in board.systems],
+                ids=str, scope="session")  # fmt: skip
 def pi(request: pytest.FixtureRequest) -> Pi:
     """Each board with each system that was set up."""
-    suite, core = request.param
-    if suite != "bookworm" and not FULL:
-        pytest.skip(f"{suite}: run `make test-devices EDGECAP_DEVICES=full`")
-    return Pi(suite, core)
+    board: Pi = request.param
+    if board.system.full_run_only and not FULL:
+        pytest.skip(f"{board.name}: run `make test-devices EDGECAP_DEVICES=full`")
+    reason = no_system(board.system)
+    if reason is not None:
+        pytest.skip(reason)
+    return board
 
 
 @pytest.fixture(scope="session")
@@ -60,5 +68,5 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def captioners() -> Path:
-    """The folder of the four files."""
+    """The folder of the exported files."""
     return FOLDER / "captioners"

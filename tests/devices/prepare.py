@@ -1,7 +1,9 @@
-"""Makes what the tests on emulated devices need, in .devices: `make test-devices` runs this.
+"""Makes what the tests on devices need: `make test-devices` runs this.
 
-An arm64 Debian root for each system, the aarch64 wheels of the interpreters, the runtime's own
-wheel, and four captioners. What is there already is kept; the runtime's wheel is always built anew.
+An ARM Debian root for each system, the wheels of the interpreters and the runtime's own; npm's
+packages; ONNX Runtime's header for C; exported captioners. It stands in .devices, the captioners of
+the browser's tests in tests/web/build. What is there already is kept; the runtime's wheel is always
+built anew. What can't be had for want of a program is said and left out.
 """
 
 from __future__ import annotations
@@ -13,126 +15,195 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-from emulated import BOARDS, FOLDER, FULL, QEMU, SUITES
+from emulated import BOARDS, FOLDER, FULL, SYSTEMS, System
+from tools import APT, EMBEDDING, MMDEBSTRAP, ROOT, WEB, no_browser, no_node, no_system
 
-ROOT = Path(__file__).parents[2]
-TOOLS = {QEMU: "qemu-user-static", "mmdebstrap": "mmdebstrap"}
-PACKAGES = ("numpy", "pillow", "ai-edge-litert", "onnxruntime")
-PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
+DEBIAN = "http://deb.debian.org/debian"
 # Debian merged these into /usr; where nothing makes the links, the loader isn't found.
 MERGED = ("bin", "lib", "sbin")
 CAPTIONERS = FOLDER / "captioners"
+HEADERS = FOLDER / "onnxruntime"
+WEB_CAPTIONERS = ROOT / "tests" / "web" / "build"
 EXPORTS = [
-    (f"{recipe}.{suffix}", [*options, "--quantize", recipe])
-    for suffix in ("tflite", "onnx")
-    for recipe, options in (("float32", []), ("static-int8", ["--calibrate", "samples"]))
+    *(
+        (f"{recipe}.{suffix}", [*options, "--quantize", recipe])
+        for suffix in ("tflite", "onnx")
+        for recipe, options in (("float32", []), ("static-int8", ["--calibrate", "samples"]))
+    ),
+    ("compat.tflite", ["--quantize", "compat", "--calibrate", "samples"]),
 ]
+CODE = ("edgecap", "export/edgecap_export", "runtime/edgecap_runtime")
+WEB_CODE = (*CODE, "tests/web/make_golden.py", "tests/export")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--export", action="store_true", help="only export the captioners")
-    if parser.parse_args().export:
+    parser.add_argument("--export-web", action="store_true", help="only those of the web's tests")
+    chosen = parser.parse_args()
+    if chosen.export:
         export()
-        return
-    need_tools()
-    # The export computes while the rest loads from the network.
-    exporting = start_export()
+    elif chosen.export_web:
+        export_web()
+    else:
+        prepare()
+
+
+def prepare() -> None:
+    install_programs()
+    # The exports compute while the rest loads from the network.
+    exporting = [start_export("--export", "captioners for the devices", stamp(CAPTIONERS, CODE))]
+    if no_browser() is None:
+        made = stamp(WEB_CAPTIONERS, WEB_CODE)
+        exporting.append(start_export("--export-web", "captioners for the browser", made))
     try:
-        for suite in SUITES if FULL else ["bookworm"]:
-            make_root(suite)
-            make_site(suite)
-            make_boards(suite)
-        make_app([suite for suite in SUITES if (FOLDER / suite / "site").exists()])
+        if no_node() is None:
+            install_javascript(WEB)
+            install_javascript(EMBEDDING, "--ignore-scripts")
+        make_header()
+        wanted = [one for one in SYSTEMS.values() if FULL or not one.full_run_only]
+        for system in wanted:
+            if no_system(system) is None:
+                make_root(system)
+                make_site(system)
+                make_boards(system)
+        make_app([system for system in SYSTEMS.values() if (system.folder / "site").exists()])
     except BaseException:
-        if exporting is not None:
-            exporting.kill()
+        for process in exporting:
+            if process is not None:
+                process.kill()
         raise
-    if exporting is not None and exporting.wait():
-        sys.exit("error: the export of the captioners failed; see above.")
+    statuses = [process.wait() for process in exporting if process is not None]
+    if any(statuses):
+        sys.exit("error: an export of captioners failed; see above.")
 
 
-def need_tools() -> None:
-    missing = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
+def install_programs() -> None:
+    """Install what is missing where that can be done; else say how."""
+    missing = sorted({package for tool, package in APT.items() if shutil.which(tool) is None})
+    # Chromium may have another name or place.
+    if no_browser() is None and "chromium" in missing:
+        missing.remove("chromium")
+    if no_node() is not None:
+        print(f"The tests of JavaScript are skipped: {no_node()}.", flush=True)
     if not missing:
         return
     how = f"apt-get install -y --no-install-recommends {' '.join(missing)}"
     if os.geteuid() or shutil.which("apt-get") is None:
-        sys.exit(f"error: {', '.join(missing)} are not installed; on Debian: sudo {how}")
+        names = ", ".join(missing)
+        print(f"The tests that need {names} are skipped; on Debian: sudo {how}", flush=True)
+        return
     print(f"{how} ...", flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "-qq", "update", env=quiet)
     run(*how.split(), "-qq", "-o", "DPkg::Lock::Timeout=120", env=quiet)
 
 
-def make_root(suite: str) -> None:
-    with made(FOLDER / suite / "root", f"{suite}: arm64 root") as target:
+def install_javascript(folder: Path, *options: str) -> None:
+    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".package-lock.json"
+    if installed.exists() and installed.stat().st_mtime > lock.stat().st_mtime:
+        return
+    print(f"{folder.relative_to(ROOT)}: packages of npm ...", flush=True)
+    run("npm", "ci", "--no-audit", "--no-fund", *options, folder=folder)
+
+
+def make_header() -> None:
+    """Get ONNX Runtime's header of Debian 13, for the sample in C; the library is the wheel's."""
+    if shutil.which(MMDEBSTRAP) is None:
+        return
+    with made(HEADERS, "ONNX Runtime's header") as target:
         if target is None:
             return
-        run(
-            "mmdebstrap", "--quiet", "--architectures=arm64", "--variant=extract",
-            "--include=python3,libstdc++6", suite, str(target),
-        )  # fmt: skip
+        root = target.with_name("headers.root")
+        shutil.rmtree(root, ignore_errors=True)
+        extract(root, "trixie", "libonnxruntime-dev")
+        shutil.copytree(root / "usr" / "include" / "onnxruntime", target)
+        shutil.rmtree(root)
+
+
+def make_root(system: System) -> None:
+    with made(system.root, f"{system.name}: {system.debian} root") as target:
+        if target is None:
+            return
+        options = [f"--architectures={system.debian}"]
+        extract(target, system.suite, *system.packages, options=options)
         for name in MERGED:
             if not (target / name).exists():
                 (target / name).symlink_to(f"usr/{name}")
+        # Debian's alternatives, BLAS and LAPACK: only an installation would link them.
+        for library in target.glob("usr/lib/*/*/lib*.so.3"):
+            link = library.parents[1] / library.name
+            if not link.exists():
+                link.symlink_to(Path(library.parent.name) / library.name)
 
 
-def make_site(suite: str) -> None:
-    with made(FOLDER / suite / "site", f"{suite}: aarch64 wheels") as target:
+def extract(target: Path, suite: str, *packages: str, options: Iterable[str] = ()) -> None:
+    """Unpack Debian's packages and what they depend on, and install nothing."""
+    names = f"--include={','.join(packages)}"
+    # Without the security updates, whose index is now and then half a day behind itself.
+    run(
+        MMDEBSTRAP, "--quiet", "--variant=extract", *options, names, suite, str(target), DEBIAN,
+    )  # fmt: skip
+
+
+def make_site(system: System) -> None:
+    with made(system.folder / "site", f"{system.name}: wheels") as target:
         if target is not None:
-            install(suite, target, "-c", str(ROOT / "constraints.txt"), *PACKAGES)
+            install(system, target, "-c", str(ROOT / "constraints.txt"), *system.wheels)
 
 
-def make_boards(suite: str) -> None:
-    """Give each board a root of its own, whose programs are the suite's and whose cores aren't."""
-    system = FOLDER / suite
+def make_boards(system: System) -> None:
+    """Give each board a root of its own, whose programs are the system's and whose cores aren't."""
     for core, board in BOARDS.items():
+        if system.name not in board.systems:
+            continue
         for name in ("usr", "etc", *MERGED):
-            link = system / core / name
+            link = system.folder / core / name
             link.parent.mkdir(exist_ok=True)
             if not link.is_symlink():
                 link.symlink_to(Path("..") / "root" / name)
         for name, text in board.files().items():
-            path = system / core / name
+            path = system.folder / core / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
 
-def make_app(suites: list[str]) -> None:
+def make_app(systems: list[System]) -> None:
     """Build the runtime's wheel and install it for each system, as `make wheel` and pip do."""
+    if not systems:
+        return
     print("the runtime's wheel ...", flush=True)
     work = FOLDER / "wheel"
     shutil.rmtree(work, ignore_errors=True)
     # From a copy, for a build leaves its traces beside the sources.
-    ignored = shutil.ignore_patterns("*.egg-info", "build", "web", "__pycache__")
+    ignored = shutil.ignore_patterns("*.egg-info", "build", "web", "embedding", "__pycache__")
     shutil.copytree(ROOT / "runtime", work / "runtime", ignore=ignored)
     run(sys.executable, "-m", "build", "--wheel", "--outdir", str(work), str(work / "runtime"))
     (wheel,) = work.glob("edgecap_runtime-*.whl")
-    for suite in suites:
-        target = FOLDER / suite / "app"
+    for system in systems:
+        target = system.folder / "app"
         shutil.rmtree(target, ignore_errors=True)
-        install(suite, target, str(wheel))
+        install(system, target, str(wheel))
 
 
-def install(suite: str, target: Path, *what: str) -> None:
+def install(system: System, target: Path, *what: str) -> None:
     run(
         sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
         "--no-deps", "--no-compile", "--target", str(target), "--implementation", "cp",
-        "--python-version", SUITES[suite], "--only-binary=:all:",
-        *(word for name in PLATFORMS for word in ("--platform", name)), *what,
+        "--python-version", system.python, "--only-binary=:all:",
+        *(word for name in system.platforms for word in ("--platform", name)), *what,
     )  # fmt: skip
 
 
-def start_export() -> subprocess.Popen[bytes] | None:
-    if stamp_file().exists():
+def start_export(option: str, title: str, made: Path) -> subprocess.Popen[bytes] | None:
+    if made.exists():
         return None
-    print("four captioners ...", flush=True)
-    return subprocess.Popen([sys.executable, __file__, "--export"])
+    print(f"{title} ...", flush=True)
+    return subprocess.Popen([sys.executable, __file__, option])
 
 
 def export() -> None:
@@ -146,18 +217,27 @@ def export() -> None:
         # Its report is of no use here; what fails is an exception.
         with redirect_stdout(io.StringIO()):
             edgecap(words, standalone_mode=False)
-    stamp_file().touch()
+    stamp(CAPTIONERS, CODE).touch()
 
 
-def stamp_file() -> Path:
-    """Name a file that is there if the captioners were exported by the present code."""
+def export_web() -> None:
+    """Export what the tests in the browser caption with, and what Python says with it."""
+    shutil.rmtree(WEB_CAPTIONERS, ignore_errors=True)
+    options = ["--models", str(WEB_CAPTIONERS), "--onnx", str(WEB_CAPTIONERS / "onnx")]
+    run(sys.executable, str(ROOT / "tests" / "web" / "make_golden.py"), *options)
+    stamp(WEB_CAPTIONERS, WEB_CODE).touch()
+
+
+def stamp(folder: Path, code: Iterable[str]) -> Path:
+    """Name a file that is in the folder if its captioners were exported by the present code."""
     digest = hashlib.sha256()
-    for folder in ("edgecap", "export/edgecap_export", "runtime/edgecap_runtime"):
-        for path in sorted((ROOT / folder).rglob("*")):
+    for place in code:
+        found = ROOT / place
+        for path in [found] if found.is_file() else sorted(found.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(str(path.relative_to(ROOT)).encode())
                 digest.update(path.read_bytes())
-    return CAPTIONERS / f"{digest.hexdigest()[:16]}.stamp"
+    return folder / f"{digest.hexdigest()[:16]}.stamp"
 
 
 @contextmanager
@@ -174,10 +254,16 @@ def made(target: Path, title: str) -> Iterator[Path | None]:
     partial.rename(target)
 
 
-def run(*command: str, env: dict[str, str] | None = None) -> None:
+def run(*command: str, env: dict[str, str] | None = None, folder: Path = ROOT) -> None:
     """Run a command, and show what it says only where it fails."""
     done = subprocess.run(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command,
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-# The hand-made captioners of the runtime's tests.
+# The tests share `programs`, and the hand-made captioners of the runtime's tests.
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
 
 import tiny

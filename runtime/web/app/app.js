@@ -1,10 +1,9 @@
 /** The app: photographs in, captions out. */
 
-import { EdgecapError } from "edgecap-web";
-
 import { Camera, CameraError } from "./camera.js";
 import { Captioners } from "./captioners.js";
 import { underWorker } from "./offline.js";
+import { CaptionerError } from "./remote.js";
 
 /**
  * @template {HTMLElement} T
@@ -49,20 +48,31 @@ async function captionPhoto(blob) {
   await attempt(async () => {
     const captioner = await captioners.current();
     const beam = Number(document.querySelector("input[name=search]:checked")?.getAttribute("value"));
-    const stream = captioner.stream(blob);
-    const { vocabulary } = captioner.manifest;
-    let text = "";
-    if (beam === 1) {
-      for await (const word of stream) {
-        if (mine !== turn) return;
-        text += vocabulary.glue(text, word) + word;
-        say(text, true, "spoken");
-        await painted();
-      }
-    }
-    const found = stream.caption ?? (await captioner.caption(blob, { beam }));
-    if (mine === turn) conclude(found, captioner.threads);
+    const found =
+      beam === 1
+        ? await grown(captioner.stream(blob), mine)
+        : await captioner.caption(blob, { beam });
+    if (found !== null && mine === turn) conclude(found, captioner.about.threads);
   }, mine);
+}
+
+/**
+ * Show a caption while it grows; give it once it is whole, or null if a newer one was asked for.
+ *
+ * @param {ReturnType<import("./remote.js").Captioner["stream"]>} stream
+ * @param {number} mine
+ */
+async function grown(stream, mine) {
+  for (;;) {
+    const { done, value } = await stream.next();
+    if (done) return value;
+    if (mine !== turn) {
+      await stream.return(/** @type {any} */ (null));
+      return null;
+    }
+    say(value, true, "spoken");
+    await painted();
+  }
 }
 
 async function captionLive() {
@@ -72,14 +82,14 @@ async function captionLive() {
     while (live && mine === turn) {
       const found = await captioner.caption(video, { beam: 1 });
       if (!live || mine !== turn) return;
-      conclude(found, captioner.threads);
+      conclude(found, captioner.about.threads);
       await new Promise((resolve) => setTimeout(resolve, LIVE_PAUSE));
     }
   }, mine);
 }
 
 /**
- * @param {import("edgecap-web").Caption} found
+ * @param {import("./remote.js").Found} found
  * @param {number} threads
  */
 function conclude(found, threads) {
@@ -90,7 +100,7 @@ function conclude(found, threads) {
   const { prepare, encode, decode } = found.timings;
   const parts = [
     `encoder ${milliseconds(encode)}`,
-    `${found.words.length} words ${milliseconds(decode)}`,
+    `${found.words} words ${milliseconds(decode)}`,
     `photograph ${milliseconds(prepare)}`,
     threads === 1 ? "1 thread" : `${threads} threads`,
   ];
@@ -169,7 +179,7 @@ async function attempt(work, mine) {
     if (mine !== undefined && mine !== turn) return;
     say("", false);
     element("caption-actions").hidden = true;
-    const known = error instanceof EdgecapError || error instanceof CameraError;
+    const known = error instanceof CaptionerError || error instanceof CameraError;
     fail(known ? error.message : `Something failed (${error}); load the page again.`);
     if (!known) console.error(error);
   }
@@ -189,17 +199,16 @@ function showProgress(loaded, total) {
 
 /* Captioners */
 
-/** @param {() => Promise<import("edgecap-web").Captioner>} load */
+/** @param {() => Promise<import("./remote.js").Captioner>} load */
 async function useCaptioner(load) {
   element("loading").hidden = false;
   element("error").hidden = true;
   // What is being captioned loses its captioner, and is captioned again by the new one.
   turn += 1;
   try {
-    const { manifest, threads } = await load();
-    const { name, recipe, encoder, decoder, vocabulary } = manifest;
+    const { name, recipe, encoder, decoder, words, threads } = (await load()).about;
     element("about").textContent =
-      `${name}: ${encoder} and ${decoder}, ${recipe}, ${vocabulary.size} words; ` +
+      `${name}: ${encoder} and ${decoder}, ${recipe}, ${words} words; ` +
       `runs on ${threads} thread${threads === 1 ? "" : "s"} of this device.`;
     if (shown !== null && !camera.isOpen) await captionPhoto(shown);
     else if (live) captionLive();

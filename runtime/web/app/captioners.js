@@ -1,6 +1,6 @@
 /** The captioner in use: one of the shipped files, or one that the user opens. */
 
-import { Captioner } from "edgecap-web";
+import { Captioner } from "./remote.js";
 
 /**
  * A shipped file.

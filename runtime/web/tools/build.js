@@ -3,12 +3,13 @@
  * into `build`.
  *
  * Copies the app, the library and LiteRT.js; lists captioners and samples; fills the lists of the
- * service worker in. Nothing is bundled or minified: the browser loads what is read here.
+ * service worker in. Nothing is bundled or minified: the browser loads what is read here, but for
+ * the names of packages, in whose place their addresses stand: a worker has no import map.
  */
 
 import { createHash } from "node:crypto";
 import { copyFile, cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { basename, join, relative, sep } from "node:path";
+import { basename, join, posix, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
@@ -87,6 +88,22 @@ async function fill(file, values) {
   await writeFile(join(OUT, file), text);
 }
 
+/**
+ * Put addresses in the place of packages' names.
+ *
+ * @param {Record<string, string>} packages Their addresses.
+ */
+async function resolveImports(packages) {
+  const modules = (await addresses(OUT)).filter((path) => /^(worker|lib\/.*)\.js$/.test(path));
+  for (const path of modules.filter((name) => !name.includes("/wasm/"))) {
+    const values = Object.entries(packages).map(([name, address]) => {
+      const found = posix.relative(posix.dirname(path), address);
+      return [`"${name}"`, `"${found.startsWith(".") ? found : `./${found}`}"`];
+    });
+    await fill(path, Object.fromEntries(values));
+  }
+}
+
 /** @param {string[]} captioners */
 async function build(captioners) {
   const core = JSON.parse(await readFile(join(MODULES, "core", "package.json"), "utf8"));
@@ -102,7 +119,11 @@ async function build(captioners) {
     // A variant for graphics processors, which nothing here asks for.
     filter: (path) => !basename(path).includes("jspi"),
   });
-  await fill("index.html", { "@LITERTJS@": core.version });
+  await resolveImports({
+    "edgecap-web": "lib/edgecap-web/index.js",
+    "@litertjs/core": `${litert}/core/dist/index.js`,
+    "@litertjs/wasm-utils": `${litert}/wasm-utils/dist/bundle.js`,
+  });
   await copySamples();
   const listed = await copyCaptioners(captioners);
 

@@ -36,7 +36,8 @@ const gzipped = promisify(gzip);
  * @param {object} [options]
  * @param {boolean} [options.compressed] Whether to compress what is worth it.
  * @param {Record<string, string>} [options.headers] Sent with each answer.
- * @param {(path: string) => void} [options.seen] Called with each path that is asked for.
+ * @param {(path: string) => unknown} [options.seen] Called with each path that is asked for, and
+ *   awaited before the answer.
  * @returns {import("node:http").Server}
  */
 export function serving(folders, { compressed = true, headers = {}, seen } = {}) {
@@ -45,7 +46,7 @@ export function serving(folders, { compressed = true, headers = {}, seen } = {})
   return createServer(async (request, response) => {
     try {
       const path = decodeURIComponent(new URL(request.url ?? "/", "http://here").pathname);
-      seen?.(path);
+      await seen?.(path);
       const found = await fileAt(folders, path);
       if (found === null || !["GET", "HEAD"].includes(request.method ?? "")) {
         response.writeHead(found === null ? 404 : 405, { "Content-Type": "text/plain", ...headers });

@@ -21,8 +21,11 @@ const MOST_THREADS = 4;
 /** @type {Promise<number> | undefined} */
 let started;
 
+/** LiteRT.js' script with threads, which starts itself in each of them. */
+const THREADED = "litert_wasm_threaded_internal.js";
+
 /**
- * Load LiteRT.js, once for a page; give the number of its threads.
+ * Load LiteRT.js, once for a page or a worker; give the number of its threads.
  *
  * threads: 1, or more where the page is cross-origin isolated and the browser has relaxed SIMD;
  * undefined for as many as that allows, at most 4. Throws `OptionError` for a number that can't be
@@ -77,6 +80,7 @@ async function load(threads, wasm) {
     if (wasm === undefined) {
       folder = new URL("../wasm/", import.meta.resolve("@litertjs/core")).href;
     }
+    if (globalThis.document === undefined) tellAddresses(folder);
     await loadLiteRt(folder, { threads });
   } catch (error) {
     // A script that is not there is reported by an event that says nothing.
@@ -86,6 +90,19 @@ async function load(threads, wasm) {
         "there, and check that the browser has WebAssembly with SIMD.",
     );
   }
+}
+
+/**
+ * Tell the script of LiteRT.js where it is: it asks the script element, which a worker hasn't.
+ *
+ * @param {string} folder
+ */
+function tellAddresses(folder) {
+  const base = new URL(folder.endsWith("/") ? folder : `${folder}/`, globalThis.location.href).href;
+  /** @type {any} */ (globalThis).Module = {
+    locateFile: (/** @type {string} */ name) => base + name,
+    mainScriptUrlOrBlob: base + THREADED,
+  };
 }
 
 /** A captioner in LiteRT.js. */
