@@ -109,3 +109,26 @@ def test_programs_in_c_refuse_with_one_sentence(
     assert refusal(command, b"") == "error: Unable to open nowhere.txt; check the name."
     command = [litert_program, tflite_case.path, vocabulary_file, 1, 2]
     assert re.match(r"error: 2 numbers are no rules; give START END", refusal(command, b""))
+
+
+GOLDEN = ROOT / "tests" / "web" / "golden"
+PREFIXES = r"error: \S+ reads the whole prefix for each word .*; caption it by the Python runtime"
+
+
+@pytest.mark.parametrize("rules", [[], [1, 2, 20, 0, 0]], ids=["one-call", "steps"])
+@pytest.mark.parametrize("name", ["tiny-bare.tflite", "tiny-fixed.tflite"])
+def test_litert_in_c_refuses_prefixes(litert_program, vocabulary_file, name, rules) -> None:
+    command = [litert_program, GOLDEN / name, vocabulary_file, *rules]
+    assert re.match(PREFIXES, refusal(command, b""))
+
+
+@pytest.mark.parametrize("rules", [[1], [1, 2, 20, 0, 0]], ids=["one-call", "steps"])
+@pytest.mark.parametrize("kind", ["bare", "fixed"])
+def test_onnxruntime_in_c_refuses_prefixes(onnxruntime_program, tiny_onnx, kind, rules) -> None:
+    command = [onnxruntime_program, tiny_onnx(kind).path, *rules]
+    assert re.match(PREFIXES, refusal(command, b""))
+
+
+def test_litert_in_c_says_that_no_search_is_inside(litert_program, vocabulary_file) -> None:
+    said = refusal([litert_program, GOLDEN / "tiny-step.tflite", vocabulary_file], b"")
+    assert said.startswith("error: The file has no signature caption; export it with --one-call")

@@ -16,6 +16,12 @@ void fail(const char *format, ...) {
   exit(2);
 }
 
+void refuse_prefixes(const char *path) {
+  fail("%s reads the whole prefix for each word (a BiLSTM does), and this program carries a state "
+       "from word to word; caption it by the Python runtime or by captioner.js.",
+       path);
+}
+
 static void *checked(void *memory) {
   if (memory == NULL) fail("out of memory");
   return memory;

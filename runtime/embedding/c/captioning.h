@@ -46,6 +46,9 @@ int best_word(const float *logits, size_t vocabulary, const Rules *rules, const 
 /* Print one line: the ids, a tab, the words with spaces between them. */
 void print_caption(const Vocabulary *vocabulary, const int32_t *ids, size_t count);
 
+/* End the program for a decoder of kind prefix, whose loop is not here. */
+void refuse_prefixes(const char *path) __attribute__((noreturn));
+
 /* End the program with one sentence. */
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 

@@ -73,19 +73,27 @@ static LiteRtTensorBuffer make_buffer(const Captioner *captioner, Tensor *tensor
   return buffer;
 }
 
+/* Find a signature by its name; NULL where there is none. */
+static LiteRtSignature find_signature(const Captioner *captioner, const char *wanted,
+                                      size_t *place) {
+  size_t count;
+  CHECK(LiteRtGetNumModelSignatures(captioner->model, &count));
+  for (*place = 0; *place < count; ++*place) {
+    const char *name;
+    LiteRtSignature signature;
+    CHECK(LiteRtGetModelSignature(captioner->model, *place, &signature));
+    CHECK(LiteRtGetSignatureKey(signature, &name));
+    if (strcmp(name, wanted) == 0) return signature;
+  }
+  return NULL;
+}
+
 /* Find a signature by its name and make memory for its tensors. */
 static Signature open_signature(const Captioner *captioner, const char *wanted) {
   Signature found = {0};
-  size_t count;
-  LiteRtSignature signature = NULL;
-  CHECK(LiteRtGetNumModelSignatures(captioner->model, &count));
-  for (; found.place < count; found.place++) {
-    const char *name;
-    CHECK(LiteRtGetModelSignature(captioner->model, found.place, &signature));
-    CHECK(LiteRtGetSignatureKey(signature, &name));
-    if (strcmp(name, wanted) == 0) break;
-  }
-  if (found.place == count) fail("The file has no signature %s.", wanted);
+  const LiteRtSignature signature = find_signature(captioner, wanted, &found.place);
+  if (signature == NULL)
+    fail("The file has no signature %s; export it with --one-call, or give rules.", wanted);
   CHECK(LiteRtGetNumSignatureInputs(signature, &found.input_count));
   CHECK(LiteRtGetNumSignatureOutputs(signature, &found.output_count));
   if (found.input_count > MOST_TENSORS || found.output_count > MOST_TENSORS)
@@ -239,6 +247,8 @@ int main(int count, char **arguments) {
   if (count < 3) fail("use: litert CAPTIONER.tflite VOCABULARY.txt [RULES...] < PHOTO.rgb");
   Vocabulary vocabulary = vocabulary_of(read_file(arguments[2]));
   Captioner captioner = open_captioner(arguments[1]);
+  size_t place;
+  if (find_signature(&captioner, "prefix", &place) != NULL) refuse_prefixes(arguments[1]);
   if (count == 3) {
     caption_in_one_call(&captioner, &vocabulary);
   } else {

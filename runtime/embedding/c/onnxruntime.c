@@ -77,7 +77,7 @@ static Captioner open_captioner(const char *path) {
       captioner.height = sizes[1];
       captioner.width = sizes[2];
     } else if (strcmp(name, "ids") == 0) {
-      if (rank != 1) fail("%s reads whole prefixes; this program feeds a word a step.", path);
+      if (rank != 1) refuse_prefixes(path);
       captioner.inputs[2] = name;
     } else if (strncmp(name, "state_", 6) == 0 && rank == 2) {
       if (captioner.state_count == MOST_STATES) fail("%s has too many states.", path);
