@@ -44,6 +44,10 @@ def test_tflite_signatures_equal_keras(exported, source, prover, recipe):
             "inputs": ["ids", "state_c", "state_h"],
             "outputs": ["logits", "next_state_c", "next_state_h"],
         },
+        "greedy": {
+            "inputs": ["state_c", "state_h"],
+            "outputs": ["ids", "length", "log_probabilities"],
+        },
     }
     image = prover.pictures.pixels[:1]
     found = interpreter.get_signature_runner("encode")(image=image)
@@ -90,13 +94,14 @@ def test_onnx_start_and_step_equal_keras(exported, source, prover, recipe):
         "state_h": ["rows", UNITS],
         "state_c": ["rows", UNITS],
     }
-    names = [item.name for item in session.get_outputs()]
-    assert names == ["logits", "next_state_h", "next_state_c"]
+    names = ["logits", "next_state_h", "next_state_c"]
+    searched = ["caption_ids", "caption_length", "caption_log_probabilities"]
+    assert [item.name for item in session.get_outputs()] == [*names, *searched]
 
     def run(start, image, ids, state):
         states = {f"state_{name}": value for name, value in state.items()}
         given = {"start": np.array(start), "image": image, "ids": ids, **states}
-        return dict(zip(names, session.run(None, given), strict=True))
+        return dict(zip(names, session.run(names, given), strict=True))
 
     for images in (1, 4):
         pixels = prover.pictures.pixels[:images]
