@@ -209,4 +209,4 @@ def _interpreter_class() -> Any:
 
 
 def _is_old(interpreter_class: Any) -> bool:
-    return interpreter_class.__module__.partition(".")[0] == "tflite_runtime"
+    return str(interpreter_class.__module__).partition(".")[0] == "tflite_runtime"
