@@ -132,6 +132,7 @@ def test_it_refuses_the_others(old_python, written, photos, recipe):
     refused = answers(old_python, written("step", recipe).path, photos[:1])["refused"]
     assert "does not load in the interpreter" in refused
     assert "version '12'" in refused
+    assert "tflite-runtime runs the recipes compat, float16 and float32" in refused
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,14 @@ class LiteRTBackend:
                 )
             signatures = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
+            remedy = "export the captioner again, or upgrade ai-edge-litert."
+            if _is_old(interpreter_class):
+                remedy = (
+                    "tflite-runtime runs the recipes compat, float16 and float32: export the "
+                    "captioner by one of them, or install ai-edge-litert."
+                )
             raise BundleError(
-                f"{path} does not load in the interpreter ({first_line(error)}); export the "
-                "captioner again, or upgrade ai-edge-litert."
+                f"{path} does not load in the interpreter ({first_line(error)}); {remedy}"
             ) from None
         searches = () if manifest.greedy is None else (_GREEDY,)
         for name in ("encode", self._graph, *searches):
@@ -209,7 +214,7 @@ def _interpreters(
 ) -> tuple[Any, Any]:
     """Give what runs `encode` and what runs the step: the same, but in tflite-runtime a loop."""
     made = [interpreter_class(model_path=path, num_threads=threads)]
-    if loops and interpreter_class.__module__.partition(".")[0] == "tflite_runtime":
+    if loops and _is_old(interpreter_class):
         from tflite_runtime.interpreter import OpResolverType
 
         # Once shapes have changed in a loop, its XNNPACK delegate fails or answers wrongly.
@@ -236,3 +241,7 @@ def _interpreter_class() -> Any:
                 "Unable to find ai-edge-litert; get it with: pip install 'edgecap-runtime[tflite]'"
             ) from None
     return Interpreter
+
+
+def _is_old(interpreter_class: Any) -> bool:
+    return str(interpreter_class.__module__).partition(".")[0] == "tflite_runtime"

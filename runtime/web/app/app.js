@@ -220,7 +220,7 @@ async function useCaptioner(load) {
 function listShipped() {
   select.replaceChildren(
     ...shipped.map(({ name, recipe, bytes }, place) => {
-      const label = `${name}, ${recipe} (${(bytes / 1e6).toFixed(1)} MB)`;
+      const label = `${name}, ${recipe}, ${(bytes / 1e6).toFixed(1)} MB`;
       return new Option(label, String(place));
     }),
   );
