@@ -179,8 +179,8 @@ def _remarks(report: Mapping[str, Any]) -> list[str]:
     failed = {row["target"]: row["error"] for row in rows if row["error"]}
     lines = [f"{target}: {error}" for target, error in failed.items()]
     lines.append(
-        "word by: a step from the word before, a run over the whole prefix, or inside the file, all "
-        "words in one call"
+        "word by: a step from the word before, a run over the whole prefix, or inside the file, "
+        "all words in one call"
     )
     reference = next((row["same_words"]["as"] for row in rows if row["same_words"]), None)
     if reference is not None:
