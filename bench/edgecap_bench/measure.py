@@ -203,7 +203,7 @@ class Bench:
         self._workers[row.plan.label] = worker
         answer = worker.ask("start", **row.plan.start)
         row.import_ms, row.load_ms = answer["import_ms"], answer["load_ms"]
-        row.kind, row.searched = answer["kind"], answer["searched"]
+        row.kind, row.searched = answer["kind"], answer.get("searched")
         for photo, beam in self._work(row):
             row.said[photo, beam] = self._caption(row, photo, beam)
 

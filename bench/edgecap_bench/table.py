@@ -130,7 +130,7 @@ def _costs(row: Mapping[str, Any]) -> list[str]:
     over = row["peak_over_bare_mb"]
     rates = row["throughput"] or {}
     return [
-        "search inside" if row.get("searched") == "inside" else row["kind"] or _NONE,
+        "inside" if row.get("searched") == "inside" else row["kind"] or _NONE,
         _NONE if row["file_mb"] is None else f"{row['file_mb']:.1f}",
         _number(row["peak_mb"]),
         _NONE if over is None else f"{over:+.1f}",
@@ -178,7 +178,10 @@ def _remarks(report: Mapping[str, Any]) -> list[str]:
     rows = report["rows"]
     failed = {row["target"]: row["error"] for row in rows if row["error"]}
     lines = [f"{target}: {error}" for target, error in failed.items()]
-    lines.append("word by: a step from the word before, or a run over the whole prefix")
+    lines.append(
+        "word by: a step from the word before, a run over the whole prefix, or inside the file, "
+        "all words in one call"
+    )
     reference = next((row["same_words"]["as"] for row in rows if row["same_words"]), None)
     if reference is not None:
         lines.append(f"same words: of the photographs that are timed, as {reference} says")
