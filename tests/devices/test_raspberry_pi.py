@@ -32,8 +32,8 @@ NEAR = {
 """Largest difference of an equal caption's log probability.
 
 The step of static-int8 is dynamic int8, whose activations are rounded in another order on another
-core: .017 was seen. On a 32-bit system Pillow is older and resizes some photographs in another order
-(.037 in float32), and tflite-runtime rounds in ways of its own (.24).
+core: .017 was seen. On a 32-bit system Pillow is older and resizes some photographs in another
+order (.037 in float32), and tflite-runtime rounds in ways of its own (.24).
 """
 MOST_OTHER = {"compat": 0.12}
 """Share of the captions that may have other words, where that isn't none; 2 of 28 were seen."""
