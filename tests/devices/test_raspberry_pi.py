@@ -25,9 +25,18 @@ PAIRS = [
     for pi in (Pi(name, core) for core, board in BOARDS.items() for name in board.systems)
     for name in pi.system.files
 ]
-NEAR = {"float32": 1e-3, "static-int8": 0.05, "compat": 0.05}
-"""Largest difference of a caption's log probability. The step of static-int8 is dynamic int8, whose
-activations are rounded in another order on another core: .017 was seen."""
+NEAR = {
+    "aarch64": {"float32": 1e-3, "static-int8": 0.05},
+    "armv7l": {"float32": 0.06, "compat": 0.35},
+}
+"""Largest difference of an equal caption's log probability.
+
+The step of static-int8 is dynamic int8, whose activations are rounded in another order on another
+core: .017 was seen. On a 32-bit system Pillow is older and resizes some photographs in another
+order (.037 in float32), and tflite-runtime rounds in ways of its own (.24).
+"""
+MOST_OTHER = {"compat": 0.12}
+"""Share of the captions that may have other words, where that isn't none; 2 of 28 were seen."""
 
 
 @pytest.fixture(scope="session")
@@ -54,14 +63,22 @@ def test_same_words(
 ) -> None:
     options = ["--beam", beam, "--threads", 1, "--json"]
     answers = json.loads(pi.run("caption", captioners / name, *photos, *options))
-    wanted = expected[name, beam]
-    assert [answer["text"] for answer in answers] == [caption.text for caption in wanted]
-    assert [answer["ids"] for answer in answers] == [list(caption.ids) for caption in wanted]
+    assert len(answers) == len(photos)
+    pairs = list(zip(answers, expected[name, beam], strict=True))
+    for answer, caption in pairs:
+        assert (answer["text"] == caption.text) == (answer["ids"] == list(caption.ids))
+    same = [pair for pair in pairs if pair[0]["text"] == pair[1].text]
+    others = [
+        (answer["text"], caption.text)
+        for answer, caption in pairs
+        if answer["text"] != caption.text
+    ]
+    recipe = name.partition(".")[0]
+    assert len(others) <= MOST_OTHER.get(recipe, 0) * len(photos), others
     furthest = max(
-        abs(answer["log_probability"] - caption.log_probability)
-        for answer, caption in zip(answers, wanted, strict=True)
+        abs(answer["log_probability"] - caption.log_probability) for answer, caption in same
     )
-    assert furthest <= NEAR[name.partition(".")[0]]
+    assert furthest <= NEAR[pi.system.machine][recipe]
 
 
 def test_bench(pi: Pi, captioners: Path) -> None:
