@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from edgecap_bench.systems.combinations import System, choose_systems, find_weig
 from edgecap_bench.systems.command import main
 from edgecap_bench.systems.page import systems_page
 from edgecap_bench.systems.photographs import CAPTIONS, write_dataset
-from edgecap_bench.systems.survey import Made, Outcome, Survey
+from edgecap_bench.systems.record import SystemsRecord
+from edgecap_bench.systems.survey import FORMATS, Made, Outcome, Survey
 from edgecap_bench.systems.teaching import adapted_weights, small_settings, teach
 from edgecap_export import Prover, export
 from edgecap_runtime import Captioner
@@ -140,6 +142,10 @@ def test_a_system_that_fails_says_so_and_the_next_one_is_taken() -> None:
     assert done[-1][0] == done[-1][1]
 
 
+def _silent(*told: object) -> None:
+    """Tell nobody."""
+
+
 def _outcome(problem: str | None = None) -> Outcome:
     made = Made(
         bytes=12_340_000, images=14, distinct=14, greedy=14, beam=13, largest=2e-5, p99=0.05,
@@ -150,6 +156,47 @@ def _outcome(problem: str | None = None) -> Outcome:
     if problem:
         outcome.problems.append(problem)
     return outcome
+
+
+def test_a_survey_goes_on_from_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = choose_systems(["mobilenet:lstm"]), choose_systems(["mobilenet:merge-lstm"])
+    survey = Survey([*first, *second], None, quick=True, threads=1)
+    taken: list[System] = []
+
+    def take(self: Survey, system: System, *_: Any) -> list[Outcome]:
+        taken.append(system)
+        problems = ["it rained"] if system in second and len(taken) == 2 else []
+        return [
+            dataclasses.replace(_outcome(), system=system, format=suffix, problems=problems)
+            for suffix in FORMATS
+        ]
+
+    monkeypatch.setattr(Survey, "_take", take)
+    record = SystemsRecord(tmp_path / "new" / "record.json", {"threads": 1})
+    assert record.read() == []
+    before = survey.run(_silent, _silent, keep=record.write)
+    known = record.read()
+    # What failed is taken again, and what holds comes back as it was.
+    assert known == before[: len(FORMATS)]
+    after = survey.run(_silent, _silent, known=known, keep=record.write)
+    assert taken == [*first, *second, *second]
+    assert [outcome.problems for outcome in after] == [[]] * 4
+    assert record.read() == after
+    # A part of the systems leaves the others' outcomes where they are.
+    part = Survey(first, None, quick=True, threads=1)
+    part.run(_silent, _silent, known=after[len(FORMATS) :], keep=record.write)
+    assert taken[3:] == first
+    assert {outcome.system for outcome in record.read()} == {*first, *second}
+
+
+def test_a_record_of_other_settings_or_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    SystemsRecord(path, {"threads": 1}).write([_outcome()])
+    with pytest.raises(OptionError, match=r"another threads \(1, not 2\)"):
+        SystemsRecord(path, {"threads": 2}).read()
+    path.write_text("[]")
+    with pytest.raises(OptionError, match="delete it"):
+        SystemsRecord(path, {"threads": 1}).read()
 
 
 def test_the_page_tells_what_holds_and_what_failed() -> None:

@@ -41,6 +41,12 @@ __all__ = ["main", "systems"]
     help="Take these combinations alone; * stands for any. May be repeated.",
 )
 @click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep what became of each system in this file, and don't take again what holds there: "
+    "an interrupted command goes on, and parts taken by --only come together.",
+)
+@click.option(
     "--threads",
     type=click.IntRange(1, 256),
     help="The interpreters' threads; by default the cores of the machine, at most 4.",
@@ -50,6 +56,7 @@ def systems(
     encoder_weights_dir: Path | None,
     quick: bool,
     only: tuple[str, ...],
+    record: Path | None,
     threads: int | None,
 ) -> None:
     """Take every encoder with every decoder all the way to .tflite and .onnx, and say how it went.
@@ -70,22 +77,31 @@ def systems(
     from edgecap_bench.pages import load_words, write_page
     from edgecap_bench.systems.combinations import choose_systems
     from edgecap_bench.systems.page import outcome_line, systems_page
+    from edgecap_bench.systems.record import SystemsRecord
     from edgecap_bench.systems.survey import Survey
     from edgecap_runtime.backends import default_threads
 
     survey = Survey(choose_systems(only), encoder_weights_dir, quick, threads or default_threads())
-    before = load_now()
+    before, machine = load_now(), describe_machine()
+    kept = record and SystemsRecord(
+        record, {"quick": quick, "threads": survey.threads, "machine": machine}
+    )
 
     def tell(outcome: Outcome) -> None:
         ERRORS.print(outcome_line(outcome), markup=False, soft_wrap=True)
 
     with progress_bar("systems") as progress:
-        outcomes = survey.run(progress, tell)
+        outcomes = survey.run(
+            progress,
+            tell,
+            known=kept.read() if kept else (),
+            keep=kept.write if kept else None,
+        )
     page = systems_page(
         outcomes,
         command=_command(out, encoder_weights_dir, quick, only, threads),
         threads=survey.threads,
-        machine=describe_machine(),
+        machine=machine,
         load=load_words(before, load_now()),
     )
     write_page(page, out)

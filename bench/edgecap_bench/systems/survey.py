@@ -106,25 +106,40 @@ class Survey:
         return len(self.systems) * _STAGES
 
     def run(
-        self, progress: Callable[[int, int], None], tell: Callable[[Outcome], None]
+        self,
+        progress: Callable[[int, int], None],
+        tell: Callable[[Outcome], None],
+        *,
+        known: Sequence[Outcome] = (),
+        keep: Callable[[Sequence[Outcome]], None] | None = None,
     ) -> list[Outcome]:
         """Take one system after the other; a failure is its outcome's problem.
 
         Args:
             progress: called with (stages done, stages in all).
             tell: called with each outcome when it is known.
+            known: outcomes of systems that need not be taken again.
+            keep: called after each system with all outcomes so far, the known ones of systems
+                still to come among them.
         """
         outcomes: list[Outcome] = []
         with tempfile.TemporaryDirectory(prefix="edgecap-systems-") as folder:
             data = write_dataset(Path(folder) / "data")
             for place, system in enumerate(self.systems):
                 before = place * _STAGES
+                if found := [outcome for outcome in known if outcome.system == system]:
+                    outcomes += found
+                    continue
                 # Ended with its system: an exported InceptionV3 alone is 90 MB.
                 with tempfile.TemporaryDirectory(dir=folder) as home:
                     report = functools.partial(within, progress, before, self.stages)
                     for outcome in self._take(system, data, Path(home), report):
                         outcomes.append(outcome)
                         tell(outcome)
+                if keep is None:
+                    continue
+                taken = {outcome.system for outcome in outcomes}
+                keep([*outcomes, *(later for later in known if later.system not in taken)])
             progress(self.stages, self.stages)
         return outcomes
 
