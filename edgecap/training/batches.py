@@ -18,7 +18,38 @@ Batch = tuple[dict[str, Any], np.ndarray, np.ndarray]
 [rows, T]: 1 at words, 0 at padding."""
 
 
-class Batches:
+class EncodedCaptions:
+    """Captions as rows of ids, those of the first image first."""
+
+    def __init__(self, captions: Words, vocabulary: Vocabulary, longest: int) -> None:
+        """Encode the captions.
+
+        Args:
+            captions: for each image, its captions.
+            vocabulary: gives the ids.
+            longest: words of a caption, at most; longer ones are cut.
+        """
+        pairs = [
+            (image, [*vocabulary.ids_of(words[:longest]), vocabulary.end_id])
+            for image, several in enumerate(captions)
+            for words in several
+        ]
+        self.images = np.array([image for image, _ in pairs], np.int32)
+        self.lengths = np.array([len(ids) for _, ids in pairs], np.int32)
+        self.targets = np.full(
+            (len(pairs), int(self.lengths.max())), vocabulary.padding_id or 0, np.int32
+        )
+        for row, (_, ids) in enumerate(pairs):
+            self.targets[row, : len(ids)] = ids
+        starts = np.full((len(pairs), 1), vocabulary.start_id, np.int32)
+        self.inputs = np.concatenate([starts, self.targets[:, :-1]], axis=1)
+
+    def weights_of(self, rows: np.ndarray, length: int) -> np.ndarray:
+        """Give float32 [rows, length], 1 at words and 0 at padding."""
+        return (np.arange(length) < self.lengths[rows, None]).astype(np.float32)
+
+
+class Batches(EncodedCaptions):
     """What a training learns from in one epoch, as numpy arrays for any Keras backend."""
 
     def __init__(
@@ -36,22 +67,9 @@ class Batches:
             vocabulary: gives the ids; must have a padding id.
             options: batch sizes, longest caption and seed.
         """
+        super().__init__(captions, vocabulary, options.longest)
         self.features = features
         self.options = options
-        pairs = [
-            (image, [*vocabulary.ids_of(words[: options.longest]), vocabulary.end_id])
-            for image, several in enumerate(captions)
-            for words in several
-        ]
-        self.images = np.array([image for image, _ in pairs], np.int32)
-        self.lengths = np.array([len(ids) for _, ids in pairs], np.int32)
-        self.targets = np.full(
-            (len(pairs), int(self.lengths.max())), vocabulary.padding_id or 0, np.int32
-        )
-        for row, (_, ids) in enumerate(pairs):
-            self.targets[row, : len(ids)] = ids
-        starts = np.full((len(pairs), 1), vocabulary.start_id, np.int32)
-        self.inputs = np.concatenate([starts, self.targets[:, :-1]], axis=1)
         self.epoch = 0
 
     @property
@@ -102,8 +120,7 @@ class CaptionBatches(Batches):
             "features": self.features[self.views[rows], self.images[rows]],
             "ids": self.inputs[rows, :length],
         }
-        weights = (np.arange(length) < self.lengths[rows, None]).astype(np.float32)
-        return inputs, self.targets[rows, :length], weights
+        return inputs, self.targets[rows, :length], self.weights_of(rows, length)
 
     def captions_in(self, index: int) -> np.ndarray:
         """Give the caption of each row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -11,8 +11,9 @@ from keras import ops
 
 from edgecap.captioner import TrainedCaptioner
 from edgecap.decoders import DECODERS
+from edgecap.training.batches import Batch, EncodedCaptions
 from edgecap.training.compiling import compile_model
-from edgecap.training.learned import Learned, Report
+from edgecap.training.learned import Learned, Report, learn_words
 from edgecap.training.material import Material
 from edgecap.training.options import TrainingOptions
 from edgecap.training.teachers import Answers
@@ -72,7 +73,9 @@ class EncoderPhase:
             )
         self._check_layer()
         self._answers = Answers(options, len(captioner.design.vocabulary), material.teachers)
-        self._captions = self._encoded()
+        self._captions = EncodedCaptions(
+            material.words, captioner.design.vocabulary, options.longest
+        )
 
     def begin(self) -> None:
         """Compile encoder and decoder together; layers before `tune_from` stay as they are."""
@@ -87,19 +90,18 @@ class EncoderPhase:
         """Learn from every photograph once."""
         options = self._options
         dice = np.random.default_rng((options.seed, epoch))
-        order = dice.permutation(len(self._captions))
-        steps = range(0, len(order), options.tune_images)
-        total = words = 0.0
-        rate = options.tune_rate
-        for place, start in enumerate(steps):
-            rate = options.tune_rate * (1 - (done + place / len(steps)) / options.tune_epochs)
-            self.model.optimizer.learning_rate = rate
-            inputs, targets, weights = self._batch(order[start : start + options.tune_images], dice)
-            loss = self.model.train_on_batch(inputs, targets, sample_weight=weights)
-            count = float(weights.sum())
-            total, words = total + float(loss) * count, words + count
-            report(place + 1, len(steps))
-        return Learned(rate, loss=total / words)
+        order = dice.permutation(len(self._material.words))
+        starts = range(0, len(order), options.tune_images)
+        left = 1 - done / options.tune_epochs
+
+        def batches() -> Iterator[Batch]:
+            for place, start in enumerate(starts):
+                over = place / len(starts) / options.tune_epochs
+                self.model.optimizer.learning_rate = options.tune_rate * (left - over)
+                yield self._batch(order[start : start + options.tune_images], dice)
+
+        loss = learn_words(self.model, batches(), len(starts), report)
+        return Learned(float(self.model.optimizer.learning_rate), loss=loss)
 
     def dev_features(self) -> np.ndarray:
         """Encode dev by the encoder as it is now."""
@@ -110,34 +112,17 @@ class EncoderPhase:
         for layer in _layers(self._captioner.encoder):
             layer.trainable = True
 
-    def _batch(
-        self, images: np.ndarray, dice: np.random.Generator
-    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    def _batch(self, images: np.ndarray, dice: np.random.Generator) -> Batch:
+        captions = self._captions
         pixels = self._material.photographs.training_pixels(images, dice).astype(np.float32)
-        rows = np.concatenate([np.full(len(self._captions[i]), n) for n, i in enumerate(images)])
+        of_each = [np.flatnonzero(captions.images == image) for image in images]
+        rows = np.concatenate(of_each)
+        places = np.repeat(np.arange(len(images), dtype=np.int32), [len(own) for own in of_each])
         # Of one width, for a graph with an encoder in it takes long to be traced anew.
-        ids = np.concatenate([self._captions[i] for i in images])
-        inputs = {"pixels": pixels, "images": rows.astype(np.int32), "ids": ids[:, :-1]}
-        weights = np.concatenate([self._weights[i] for i in images])
-        targets = self._answers.of(images[rows], inputs["ids"], ids[:, 1:])
-        return inputs, targets, weights
-
-    def _encoded(self) -> list[np.ndarray]:
-        """Give each photograph's captions int32 [captions, longest + 2], start and end in them."""
-        vocabulary, longest = self._captioner.design.vocabulary, self._options.longest
-        captions: list[np.ndarray] = []
-        self._weights: list[np.ndarray] = []
-        for several in self._material.words:
-            ids = np.full((len(several), longest + 2), vocabulary.padding_id or 0, np.int32)
-            weights = np.zeros((len(several), longest + 1), np.float32)
-            for row, words in enumerate(several):
-                known = vocabulary.ids_of(words[:longest])
-                whole = [vocabulary.start_id, *known, vocabulary.end_id]
-                ids[row, : len(whole)] = whole
-                weights[row, : len(whole) - 1] = 1
-            captions.append(ids)
-            self._weights.append(weights)
-        return captions
+        ids = captions.inputs[rows]
+        targets = self._answers.of(captions.images[rows], ids, captions.targets[rows])
+        weights = captions.weights_of(rows, ids.shape[1])
+        return {"pixels": pixels, "images": places, "ids": ids}, targets, weights
 
     def _check_layer(self) -> None:
         names = [layer.name for layer in _layers(self._captioner.encoder)]

@@ -94,8 +94,9 @@ class Trainer:
                 "ones or choose another --out"
             )
         self._phase = next(phase for phase in self._phases if phase.name == self.history[-1].phase)
-        if self._encoder_learned:
-            self._load_best()
+        # In its own phase the encoder is in the checkpoint, and features are made when asked for.
+        if self._encoder_learned and self._phase.name != EncoderPhase.name:
+            self._take_encoder()
         self._phase.begin()
         restore(self._phase.model, arrays)
 
@@ -134,9 +135,7 @@ class Trainer:
             write_checkpoint(self.checkpoint, phase.model, self.history, self._settings())
             if on_epoch:
                 on_epoch(epoch)
-        if self._phase is not None:
-            self._phase.end()
-        self._load_best()
+        self._leave()
 
     def best(self) -> Epoch:
         """The epoch with the highest dev BLEU-4, then BLEU-3 and so on, the earliest of equals."""
@@ -146,11 +145,18 @@ class Trainer:
         """Begin a phase, from the best weights of those before it, unless it goes on."""
         if phase is self._phase:
             return
-        if self._phase is not None:
-            self._phase.end()
-            self._load_best()
+        self._leave()
         phase.begin()
         self._phase = phase
+
+    def _leave(self) -> None:
+        """End the phase that goes on, if one does, and load the best weights."""
+        if self._phase is None:
+            return
+        self._phase.end()
+        load_weights(self.captioner.decoder, self.folder / "decoder.weights.h5")
+        if self._phase.name == EncoderPhase.name:
+            self._take_encoder()
 
     def _unfinished(self) -> Phase | None:
         """Give the phase that goes on or begins: each runs to its end or out of patience."""
@@ -171,11 +177,10 @@ class Trainer:
         if self._encoder_learned:
             save_weights(self.captioner.encoder, self.folder / "encoder.weights.h5")
 
-    def _load_best(self) -> None:
-        load_weights(self.captioner.decoder, self.folder / "decoder.weights.h5")
-        if self._encoder_learned:
-            load_weights(self.captioner.encoder, self.folder / "encoder.weights.h5")
-            self._material.encode_anew(self.captioner)
+    def _take_encoder(self) -> None:
+        """Load the encoder of the best epoch, and its features."""
+        load_weights(self.captioner.encoder, self.folder / "encoder.weights.h5")
+        self._material.encode_anew(self.captioner)
 
     @property
     def _encoder_learned(self) -> bool:

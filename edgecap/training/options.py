@@ -125,13 +125,12 @@ class TrainingOptions:
     """For initial weights, dropout and the order of captions."""
 
     def __post_init__(self) -> None:
-        for name in ("batch", "pool", "prefixes", "prefix_batch", "longest", "patience"):
+        counts = ("batch", "pool", "prefixes", "prefix_batch", "longest", "patience", "tune_images")
+        for name in counts:
             self._check(name, getattr(self, name) >= 1, "a whole number above 0")
-        self._check("tune_images", self.tune_images >= 1, "a whole number above 0")
         self._check("samples", self.samples >= 2, "2 or more")
-        for name in ("epochs", "tune_epochs", "reward_epochs", "reward_bleu", "reward_bleu4"):
-            self._check(name, getattr(self, name) >= 0, "0 or more")
-        for name in ("crops", "weight_decay"):
+        may_be_none = ("epochs", "tune_epochs", "reward_epochs", "crops")
+        for name in (*may_be_none, "weight_decay", "reward_bleu", "reward_bleu4"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("learning_rate", "tune_rate", "reward_rate", "sharpen"):
             self._check(name, getattr(self, name) > 0, "a number above 0")

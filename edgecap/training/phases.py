@@ -12,9 +12,9 @@ import numpy as np
 from edgecap.captioner import TrainedCaptioner
 from edgecap.decoders import DECODERS
 from edgecap.inference import KerasCaptions
-from edgecap.training.batches import BATCHES
+from edgecap.training.batches import BATCHES, Batch
 from edgecap.training.compiling import compile_model
-from edgecap.training.learned import Learned, Report
+from edgecap.training.learned import Learned, Report, learn_words
 from edgecap.training.loss import WeighedLikelihood
 from edgecap.training.material import Material
 from edgecap.training.options import TrainingOptions
@@ -106,18 +106,15 @@ class WordPhase(_DecoderPhase):
         # Apart from the batches' own dice, whose order stays what it was without these options.
         dice = np.random.default_rng((self._options.seed, epoch, 1))
         share = done / max(1, self.epochs - 1)
-        total = words = 0.0
-        # Not `fit`: its TensorFlow path fixes the caption length to that of the first batches.
-        for place in range(len(self._batches)):
-            inputs, targets, weights = self._batches[place]
-            images = self._batches.images[self._batches.captions_in(place)]
-            wanted = self._answers.of(images, inputs["ids"], targets)
-            read = self._reading.of(inputs, weights, share, dice)
-            loss = self.model.train_on_batch(read, wanted, sample_weight=weights)
-            count = float(weights.sum())
-            total, words = total + float(loss) * count, words + count
-            report(place + 1, len(self._batches))
-        return Learned(rate, loss=total / words)
+        batches = (self._batch(place, share, dice) for place in range(len(self._batches)))
+        return Learned(rate, loss=learn_words(self.model, batches, len(self._batches), report))
+
+    def _batch(self, place: int, share: float, dice: np.random.Generator) -> Batch:
+        """Give what is read, what is to be answered, and weights; share: as in `Reading.of`."""
+        inputs, targets, weights = self._batches[place]
+        images = self._batches.images[self._batches.captions_in(place)]
+        wanted = self._answers.of(images, inputs["ids"], targets)
+        return self._reading.of(inputs, weights, share, dice), wanted, weights
 
 
 class CaptionPhase(_DecoderPhase):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,23 +93,12 @@ class TrainingSession:
         check_parts(settings, ("encoder", "decoder", "training"))
         options = apply_settings("training", TrainingOptions(), settings)
         before = read_design(begun_from) if begun_from else None
-        if before is None:
-            family, size = encoder or "mobilenet", ENCODERS[encoder or "mobilenet"].default_size
-            decoder = decoder or "lstm"
-            encoder_options = apply_settings("encoder", EncoderOptions(size=size), settings)
-            decoder_options = apply_settings("decoder", DECODERS[decoder].options(), settings)
+        if before is not None:
+            make = _same_design(before, encoder, decoder, settings)
         else:
-            _check_same(before, encoder, decoder, settings)
-            family, encoder_options = before.encoder, before.encoder_options
-            decoder = before.decoder
-            decoder_options = apply_settings("decoder", before.decoder_options, settings)
-        if before is None and not options.epochs:
-            raise OptionError(
-                "epochs is 0, but without a run to begin from nothing is known yet; give a whole "
-                "number above 0, or --from RUN"
-            )
+            make = _new_design(encoder or "mobilenet", decoder or "lstm", settings, options)
         dataset = load_dataset(data, images=images, check_images=True, progress=progress)
-        words = [caption for photo in dataset.split("train") for caption in photo.captions]
+        train = dataset.split("train")
         dataset.split("dev")  # refuse now rather than after an epoch
         about: dict[str, Any] = {
             "data": dataset.name,
@@ -122,25 +112,13 @@ class TrainingSession:
         if teachers:
             known = [read_design(teacher) for teacher in teachers]
             about["teachers"] = [{"name": each.name, **_how(each)} for each in known]
-        design = Design(
-            name=name or (before.name if before else f"{family}-{decoder}"),
-            encoder=family,
-            encoder_options=encoder_options,
-            decoder=decoder,
-            decoder_options=decoder_options,
-            vocabulary=before.vocabulary if before else build_vocabulary(words, minimum_count),
-            preparation=before.preparation
-            if before
-            else Preparation(
-                height=encoder_options.size,
-                width=encoder_options.size,
-                fit="stretch",
-                resampling="bilinear",
-                scaling=ENCODERS[family].scaling(),
-            ),
-            defaults=before.defaults if before else _DEFAULTS,
-            provenance=about,
-        )
+        if before is not None:
+            vocabulary = before.vocabulary
+        else:
+            words = [caption for photo in train for caption in photo.captions]
+            vocabulary = build_vocabulary(words, minimum_count)
+        design = make(vocabulary=vocabulary, provenance=about)
+        design = dataclasses.replace(design, name=name or design.name)
         return cls(dataset, design, options, begun_from, tuple(teachers))
 
     def encode(
@@ -249,10 +227,39 @@ def _how(design: Design) -> dict[str, Any]:
     return {key: design.provenance[key] for key in kept if key in design.provenance}
 
 
-def _check_same(
+def _new_design(
+    encoder: str, decoder: str, settings: Sequence[str], options: TrainingOptions
+) -> Callable[..., Design]:
+    """Settle all of a design but its vocabulary and provenance, which make one of it."""
+    if not options.epochs:
+        raise OptionError(
+            "epochs is 0, but without a run to begin from nothing is known yet; give a whole "
+            "number above 0, or --from RUN"
+        )
+    family = ENCODERS[encoder]
+    encoder_options = apply_settings("encoder", EncoderOptions(size=family.default_size), settings)
+    return functools.partial(
+        Design,
+        name=f"{encoder}-{decoder}",
+        encoder=encoder,
+        encoder_options=encoder_options,
+        decoder=decoder,
+        decoder_options=apply_settings("decoder", DECODERS[decoder].options(), settings),
+        preparation=Preparation(
+            height=encoder_options.size,
+            width=encoder_options.size,
+            fit="stretch",
+            resampling="bilinear",
+            scaling=family.scaling(),
+        ),
+        defaults=_DEFAULTS,
+    )
+
+
+def _same_design(
     before: Design, encoder: str | None, decoder: str | None, settings: Sequence[str]
-) -> None:
-    """Refuse to go on from a run with another encoder or decoder."""
+) -> Callable[..., Design]:
+    """As `_new_design`, for a run that is gone on from; its encoder and decoder can't be others."""
     for part, wanted, there in (
         ("encoder", encoder, before.encoder),
         ("decoder", decoder, before.decoder),
@@ -267,3 +274,5 @@ def _check_same(
             raise OptionError(
                 f"--set {setting!r} can't change the encoder of the run to begin from; leave it out"
             )
+    decoder_options = apply_settings("decoder", before.decoder_options, settings)
+    return functools.partial(dataclasses.replace, before, decoder_options=decoder_options)
