@@ -192,28 +192,24 @@ def print_scores(
 
 def print_difference(title: str, difference: Mapping[str, Any]) -> None:
     """Write what `edgecap.evaluation.compare_captions` says."""
-    from edgecap.metrics import METRICS
+    from edgecap.metrics import METRICS, figure_of
 
     rows = []
     for metric in METRICS:
         for place, label in enumerate(metric.labels):
-            found = _figure(difference, metric, place)
+            found = figure_of(difference, metric, place)
             ends = (f"{found[key]:+.{metric.digits}f}" for key in ("difference", "low", "high"))
             rows.append((label, *ends, f"{found['p']:.4f}"))
     print_table(title, ("", "difference", "from", "to (95 %)", "p"), rows)
 
 
-def _figure(figures: Mapping[str, Any], metric: Any, place: int) -> Any:
-    """Take what stands for one of a metric's labels."""
-    found = figures[metric.key]
-    return found[place] if len(metric.labels) > 1 else found
-
-
 def _with_interval(figures: Mapping[str, Any], metric: Any, place: int) -> str:
-    low, high = _figure(figures["intervals"], metric, place)
+    from edgecap.metrics import figure_of
+
+    low, high = figure_of(figures["intervals"], metric, place)
     digits = metric.digits
     # No space between the ends: a cell is not broken there.
-    return f"{_figure(figures, metric, place):.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+    return f"{figure_of(figures, metric, place):.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def _judged(found: Mapping[str, Any], allowed: str) -> str:

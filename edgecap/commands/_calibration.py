@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from edgecap.commands._options import together
+
 
 def calibration_options(*, photographs: str, count: int, images: str) -> Callable[[Any], Any]:
     """Make the decorator that adds --calibrate, --calibration-images and --seed.
@@ -16,7 +18,7 @@ def calibration_options(*, photographs: str, count: int, images: str) -> Callabl
         count: default of --calibration-images.
         images: help of --calibration-images.
     """
-    options = (
+    return together(
         click.option("--calibrate", metavar="FOLDER|samples", help=photographs),
         click.option(
             "--calibration-images",
@@ -34,10 +36,3 @@ def calibration_options(*, photographs: str, count: int, images: str) -> Callabl
             help="Chooses the photographs to calibrate on.",
         ),
     )
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgecap.commands._options import together
 from edgecap.console import how_made, load_keras, progress_bars
 
 
@@ -16,7 +17,7 @@ def measuring_options(*, data: str) -> Callable[[Any], Any]:
 
     data: help of --data.
     """
-    options = (
+    return together(
         click.option("--data", type=click.Path(path_type=Path), help=data),
         click.option(
             "--split", default="dev", show_default=True, help="Split of --data to score on."
@@ -28,13 +29,6 @@ def measuring_options(*, data: str) -> Callable[[Any], Any]:
             help="Photographs of it, at most; by default all.",
         ),
     )
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 def measure_and_write(folder: Path, data: Path, split: str, limit: int | None) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 from edgecap.evaluation import Evaluated
 from edgecap.html.markup import Child, Node, node
 from edgecap.html.tables import scrolled
-from edgecap.metrics import METRICS
+from edgecap.metrics import METRICS, figure_of
 from edgecap.metrics.faults import LIMITS
 
 __all__ = ["score_tables", "scores_reading"]
@@ -65,17 +65,12 @@ def _table(caption: str, names: Sequence[str], rows: _Rows) -> Node:
     return scrolled(caption, node("thead", head), node("tbody", *lines))
 
 
-def _one(figures: Mapping[str, Any], metric: Any, place: int) -> Any:
-    found = figures[metric.key]
-    return found[place] if len(metric.labels) > 1 else found
-
-
 def _score(scores: Mapping[str, Any], metric: Any, place: int) -> Node:
-    low, high = _one(scores["intervals"], metric, place)
+    low, high = figure_of(scores["intervals"], metric, place)
     digits = metric.digits
     return node(
         "span",
-        f"{_one(scores, metric, place):.{digits}f}",
+        f"{figure_of(scores, metric, place):.{digits}f}",
         node("small", f"{low:.{digits}f} to {high:.{digits}f}"),
     )
 
@@ -88,7 +83,7 @@ def _fault(found: Mapping[str, Any]) -> Child:
 
 
 def _difference(found: Mapping[str, Any], metric: Any, place: int) -> Node:
-    one = _one(found, metric, place)
+    one = figure_of(found, metric, place)
     digits = metric.digits
     return node(
         "span",

@@ -17,7 +17,7 @@ from edgecap.metrics.bleu import (
 )
 from edgecap.metrics.cider import CiderD, ConsensusJudge, DocumentFrequencies, cider_d
 from edgecap.metrics.meteor import MeteorExactStem, meteor_exact_stem
-from edgecap.metrics.metric import Metric
+from edgecap.metrics.metric import Metric, figure_of
 from edgecap.metrics.resampling import paired_bootstrap_bleu4
 from edgecap.metrics.rouge import RougeL, rouge_l
 from edgecap.metrics.scorer import METRICS, CaptionScorer
@@ -37,6 +37,7 @@ __all__ = [
     "UnigramJudge",
     "cider_d",
     "corpus_bleu",
+    "figure_of",
     "meteor_exact_stem",
     "paired_bootstrap_bleu4",
     "rouge_l",

@@ -7,8 +7,8 @@ images, and corpus BLEU is resampled as what it is, not as a mean of sentences.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,15 @@ class Metric(ABC):
         Here it is the mean of the captions' own scores.
         """
         return sums[..., :1] / sums[..., 1:]
+
+
+def figure_of(figures: Mapping[str, Any], metric: type[Metric], place: int) -> Any:
+    """Take what stands for one of a metric's labels out of figures by metric.
+
+    A metric of one label has its figure there itself, one of several has a sequence.
+    """
+    found = figures[metric.key]
+    return found[place] if len(metric.labels) > 1 else found
 
 
 def table_of(metric: Metric, candidates: Sequence[Tokens]) -> Floats:
