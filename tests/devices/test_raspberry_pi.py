@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from emulated import BOARDS, FULL, SYSTEMS, Pi
+from ties import tell
 
 from edgecap_runtime import Captioner
 
@@ -35,8 +36,13 @@ The step of static-int8 is dynamic int8, whose activations are rounded in anothe
 core: .017 was seen. On a 32-bit system Pillow is older and resizes some photographs in another
 order (.037 in float32), and tflite-runtime rounds in ways of its own (.24).
 """
-MOST_OTHER = {"compat": 0.12}
-"""Share of the captions that may have other words, where that isn't none; 2 of 28 were seen."""
+MOST_OTHER = {"static-int8": 0.12, "compat": 0.12}
+"""Share of the captions that may have other words, where that isn't none.
+
+Of 28, 2 were seen for compat, and 1 for static-int8 in ONNX, where two words were .03 nats apart.
+"""
+TIES_ONLY = {"static-int8"}
+"""Recipes whose other words are excused only by a tie here: see `_is_tie`."""
 
 
 @pytest.fixture(scope="session")
@@ -69,16 +75,34 @@ def test_same_words(
         assert (answer["text"] == caption.text) == (answer["ids"] == list(caption.ids))
     same = [pair for pair in pairs if pair[0]["text"] == pair[1].text]
     others = [
-        (answer["text"], caption.text)
-        for answer, caption in pairs
+        (photo, answer, caption)
+        for photo, (answer, caption) in zip(photos, pairs, strict=True)
         if answer["text"] != caption.text
     ]
     recipe = name.partition(".")[0]
-    assert len(others) <= MOST_OTHER.get(recipe, 0) * len(photos), others
+    near = NEAR[pi.system.machine][recipe]
+    texts = [(answer["text"], caption.text) for _, answer, caption in others]
+    assert len(others) <= MOST_OTHER.get(recipe, 0) * len(photos), texts
+    if recipe in TIES_ONLY:
+        for photo, answer, caption in others:
+            assert _is_tie(captioners / name, photo, answer, caption, beam, near), texts
     furthest = max(
         abs(answer["log_probability"] - caption.log_probability) for answer, caption in same
     )
-    assert furthest <= NEAR[pi.system.machine][recipe]
+    assert furthest <= near
+
+
+def _is_tie(
+    file: Path, photo: Path, answer: dict[str, Any], caption: Any, beam: int, near: float
+) -> bool:
+    """Tell whether this machine thinks of the Pi's words what the Pi does, and nearly chose them.
+
+    A greedy caption is another from one word on, which has to be nearly the likeliest there; of a
+    beam's captions only the scores can be compared.
+    """
+    told = tell(file, photo, answer["ids"])
+    behind = told.behind if beam == 1 else caption.score - told.score
+    return abs(answer["log_probability"] - told.log_probability) <= near and behind <= near
 
 
 def test_bench(pi: Pi, captioners: Path) -> None:
