@@ -11,6 +11,7 @@ import numpy as np
 from edgecap_runtime.backends import open_backend
 from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.decoding import log_probabilities
+from edgecap_runtime.filters import NeverSaid
 from edgecap_runtime.preparation import prepare
 
 __all__ = ["Told", "tell"]
@@ -47,9 +48,8 @@ def tell(file: Path, photo: Path, ids: Sequence[int]) -> Told:
     finally:
         backend.close()
     total = sum(log_probabilities(answers, tokens))
-    gaps = (
-        float(logits[0].max() - logits[0, token])
-        for logits, token in zip(answers, tokens, strict=True)
-    )
+    allowed = np.concatenate(answers)
+    NeverSaid(vocabulary).apply(allowed, [()] * len(tokens))
+    gaps = (allowed.max(axis=1) - allowed[np.arange(len(tokens)), tokens]).tolist()
     score = total / len(tokens) ** manifest.defaults.length_penalty
     return Told(total, score, next((gap for gap in gaps if gap > 0), 0.0))
