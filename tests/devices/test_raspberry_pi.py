@@ -27,13 +27,13 @@ PAIRS = [
     for name in pi.system.files
 ]
 NEAR = {
-    "aarch64": {"float32": 1e-3, "static-int8": 0.05},
+    "aarch64": {"float32": 1e-3, "static-int8": 0.1},
     "armv7l": {"float32": 0.06, "compat": 0.35},
 }
 """Largest difference of an equal caption's log probability.
 
-The step of static-int8 is dynamic int8, whose activations are rounded in another order on another
-core: .017 was seen. On a 32-bit system Pillow is older and resizes some photographs in another
+static-int8 rounds what an encoder's layer gives, and what goes into the step's matrices, by other
+instructions on another core: in ONNX .063 was seen over ten words. On a 32-bit system Pillow is older and resizes some photographs in another
 order (.037 in float32), and tflite-runtime rounds in ways of its own (.24).
 """
 MOST_OTHER = {"static-int8": 0.12, "compat": 0.12}
@@ -43,6 +43,8 @@ Of 28, 2 were seen for compat, and 1 for static-int8 in ONNX, where two words we
 """
 TIES_ONLY = {"static-int8"}
 """Recipes whose other words are excused only by a tie here: see `_is_tie`."""
+TIE = 0.05
+"""Nats between two words, or two captions' scores, that pass for a tie."""
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +104,7 @@ def _is_tie(
     """
     told = tell(file, photo, answer["ids"])
     behind = told.behind if beam == 1 else caption.score - told.score
-    return abs(answer["log_probability"] - told.log_probability) <= near and behind <= near
+    return abs(answer["log_probability"] - told.log_probability) <= near and behind <= TIE
 
 
 def test_bench(pi: Pi, captioners: Path) -> None:
