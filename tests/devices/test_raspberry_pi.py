@@ -33,8 +33,9 @@ NEAR = {
 """Largest difference of an equal caption's log probability.
 
 static-int8 rounds what an encoder's layer gives, and what goes into the step's matrices, by other
-instructions on another core: in ONNX .063 was seen over ten words. On a 32-bit system Pillow is older and resizes some photographs in another
-order (.037 in float32), and tflite-runtime rounds in ways of its own (.24).
+instructions on another core: in ONNX .063 was seen over ten words. On a 32-bit system Pillow is
+older and resizes some photographs in another order (.037 in float32), and tflite-runtime rounds in
+ways of its own (.24).
 """
 MOST_OTHER = {"static-int8": 0.12, "compat": 0.12}
 """Share of the captions that may have other words, where that isn't none.
