@@ -15,6 +15,7 @@ _COMMANDS = (
     "train",
     "import",
     "evaluate",
+    "search",
     "export",
     "recipes",
     "sensitivity",

@@ -1,0 +1,168 @@
+"""`edgecap search`: which search a captioner should have by default."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edgecap.console import ERRORS, load_keras, print_json, print_table, progress_bars
+from edgecap_runtime.errors import OptionError
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _numbers(kind: Callable[[str], _Number]) -> Callable[..., list[_Number]]:
+    """Make the callback of an option of several numbers with commas between."""
+
+    def read(context: click.Context, option: click.Parameter, text: str) -> list[_Number]:
+        try:
+            return [kind(word) for word in text.split(",")]
+        except ValueError:
+            raise OptionError(
+                f"--{option.name} is {text!r}; give numbers with commas between, as in "
+                f"{option.get_default(context)}"
+            ) from None
+
+    return read
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder with photographs and captions.",
+)
+@click.option(
+    "--images",
+    type=click.Path(path_type=Path),
+    help="Folder of the image files, if it is not beside the captions.",
+)
+@click.option("--split", default="dev", show_default=True, help="Split to choose on.")
+@click.option("--limit", type=click.IntRange(min=1), help="Its first N photographs only.")
+@click.option(
+    "--beams", default="1,2,3,5", show_default=True, callback=_numbers(int), help="Widths to try."
+)
+@click.option(
+    "--penalties",
+    default="0,0.5,0.7,1",
+    show_default=True,
+    callback=_numbers(float),
+    help="Length penalties to try with each width but 1.",
+)
+@click.option(
+    "--by",
+    "judge",
+    default="bleu-4",
+    show_default=True,
+    type=click.Choice(["bleu-4", "cider-d"]),
+    help="What the best one is chosen by.",
+)
+@click.option("--store", is_flag=True, help="Make the best one the run's own.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path), help="Folder for encoder features of the run."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+def search(
+    run: str,
+    data: Path,
+    images: Path | None,
+    split: str,
+    limit: int | None,
+    beams: list[int],
+    penalties: list[float],
+    judge: str,
+    store: bool,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Try searches of many widths and length penalties on a split, and choose one.
+
+    A search whose captions break a limit of `edgecap evaluate` is not chosen where another keeps
+    to all, and a wider beam only where it is better by more than a tenth of a point. With --store
+    it becomes what RUN's captions are searched by unless told otherwise, and what files that are
+    exported from then on hold.
+
+    \b
+    Examples:
+      edgecap search runs/mine --data flickr8k
+      edgecap search runs/mine --data flickr8k --beams 1,3 --by cider-d --store
+    """
+    load_keras()
+    from edgecap.box import find_run
+    from edgecap.captioner import TrainedCaptioner, write_design
+    from edgecap.data import load_dataset
+    from edgecap.evaluation import fault_rules
+    from edgecap.exporting import check_is_run
+    from edgecap.features import image_features
+    from edgecap.inference import KerasCaptions
+    from edgecap.searches import best_search, grid, try_searches
+
+    check_is_run(run)
+    folder = find_run(run)
+    captioner = TrainedCaptioner.load(folder)
+    design = captioner.design
+    searches = grid(design.defaults, beams, penalties)
+    dataset = load_dataset(data, images=images)
+    photos = dataset.split(split)[:limit]
+    with progress_bars() as report:
+        features = image_features(
+            captioner.encoder,
+            design.preparation,
+            [photo.path for photo in photos],
+            cache=cache,
+            progress=lambda done, total: report("photographs", done, total),
+        )
+        tried = list(
+            try_searches(
+                KerasCaptions(captioner.decoder, design.vocabulary),
+                features,
+                [photo.captions for photo in photos],
+                searches,
+                fault_rules(folder),
+                lambda done, total: report("captions", done, total),
+            )
+        )
+    best = best_search(tried, judge)
+    if store:
+        chosen: dict[str, Any] = {
+            "data": dataset.name,
+            "split": split,
+            "photographs": len(photos),
+            "by": judge,
+            "tried": [one.to_dict() for one in tried],
+        }
+        write_design(
+            dataclasses.replace(
+                design,
+                defaults=best.options,
+                provenance={**design.provenance, "search": chosen},
+            ),
+            folder,
+        )
+    if as_json:
+        print_json({"tried": [one.to_dict() for one in tried], "best": best.to_dict()})
+        return
+    print_table(
+        f"{run} on {dataset.name} {split}, {len(photos)} photographs",
+        ("search", "BLEU-1", "2", "3", "4", "CIDEr-D", "different", "words", "limits broken"),
+        [
+            (
+                f"{one.name} *" if one is best else one.name,
+                *(f"{score:.1f}" for score in one.bleu),
+                f"{one.cider_d:.3f}",
+                str(one.different),
+                f"{one.mean_words:.1f}",
+                ", ".join(one.broken) or "-",
+            )
+            for one in tried
+        ],
+        tight=True,
+    )
+    then = f"stored in {folder}" if store else "--store makes it the run's own"
+    ERRORS.print(f"best by {judge}: {best.name}; {then}", markup=False, soft_wrap=True)
