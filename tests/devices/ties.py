@@ -23,8 +23,6 @@ class Told:
 
     log_probability: float
     """Of all of them and the end."""
-    score: float
-    """The same by the file's length penalty."""
     behind: float
     """At the first place where greedy search would choose otherwise, by how many nats the word here
     is behind the likeliest; 0 where there is none."""
@@ -51,5 +49,4 @@ def tell(file: Path, photo: Path, ids: Sequence[int]) -> Told:
     allowed = np.concatenate(answers)
     NeverSaid(vocabulary).apply(allowed, [()] * len(tokens))
     gaps = (allowed.max(axis=1) - allowed[np.arange(len(tokens)), tokens]).tolist()
-    score = total / len(tokens) ** manifest.defaults.length_penalty
-    return Told(total, score, next((gap for gap in gaps if gap > 0), 0.0))
+    return Told(total, next((gap for gap in gaps if gap > 0), 0.0))
