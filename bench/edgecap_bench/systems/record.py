@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,11 @@ class SystemsRecord:
                 f"The record {self._path} is none of this edgecap's ({type(problem).__name__}: "
                 f"{problem}); give another file to --record, or delete it."
             ) from None
-        for key, value in self._settings.items():
-            if settings.get(key) != value:
-                raise OptionError(
-                    f"The systems in {self._path} were taken with another {key} "
-                    f"({settings.get(key)}, not {value}); give another file to --record."
-                )
+        for key, before, now in _differences(settings, self._settings):
+            raise OptionError(
+                f"The systems in {self._path} were taken with another {key} ({before}, not {now}); "
+                "give another file to --record."
+            )
         good = [outcome for outcome in outcomes if not outcome.problems]
         formats = [outcome.system for outcome in good]
         return [outcome for outcome in good if formats.count(outcome.system) == len(FORMATS)]
@@ -74,6 +73,20 @@ class SystemsRecord:
         make_folder(self._path.parent)
         with replacing(self._path) as stream:
             stream.write((json.dumps(kept, indent=1) + "\n").encode())
+
+
+def _differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], within: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Give the name and both values of what differs; of what has parts, those alone."""
+    for key, value in now.items():
+        was = before.get(key)
+        if was == value:
+            continue
+        if isinstance(was, dict) and isinstance(value, dict):
+            yield from _differences(was, value, f"{key}'s ")
+        else:
+            yield f"{within}{key}", was, value
 
 
 def _outcome(row: Mapping[str, Any]) -> Outcome:
