@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+import click
 
 
 def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -15,3 +18,24 @@ def together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return command
 
     return decorate
+
+
+def dataset_options(*, split: str) -> Callable[[Any], Any]:
+    """Make the decorator that adds --data, --images and --split of a command that scores.
+
+    split: help of --split.
+    """
+    return together(
+        click.option(
+            "--data",
+            required=True,
+            type=click.Path(path_type=Path),
+            help="Folder with photographs and captions.",
+        ),
+        click.option(
+            "--images",
+            type=click.Path(path_type=Path),
+            help="Folder of the image files, if it is not beside the captions.",
+        ),
+        click.option("--split", default="dev", show_default=True, help=split),
+    )

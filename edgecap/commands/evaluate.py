@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecap.commands._options import dataset_options
 from edgecap.console import (
     ERRORS,
     load_keras,
@@ -26,18 +27,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("captioners", metavar="RUN|FILE...", nargs=-1, required=True)
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder with photographs and captions.",
-)
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    help="Folder of the image files, if it is not beside the captions.",
-)
-@click.option("--split", default="dev", show_default=True, help="Split to caption.")
+@dataset_options(split="Split to caption.")
 @click.option(
     "--beam",
     type=int,

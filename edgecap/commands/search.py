@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edgecap.commands._options import dataset_options
 from edgecap.console import ERRORS, load_keras, print_json, print_table, progress_bars
 from edgecap_runtime.errors import OptionError
 
@@ -32,18 +33,7 @@ def _numbers(kind: Callable[[str], _Number]) -> Callable[..., list[_Number]]:
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder with photographs and captions.",
-)
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    help="Folder of the image files, if it is not beside the captions.",
-)
-@click.option("--split", default="dev", show_default=True, help="Split to choose on.")
+@dataset_options(split="Split to choose on.")
 @click.option("--limit", type=click.IntRange(min=1), help="Its first N photographs only.")
 @click.option(
     "--beams", default="1,2,3,5", show_default=True, callback=_numbers(int), help="Widths to try."

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-from edgecap.console import progress_bar, run_alone
+from edgecap.console import print_json, print_table, progress_bar, run_alone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +20,7 @@ __all__ = ["main", "preparation"]
 
 SCHEMA = "edgecap-preparation/1"
 _KINDS = {"baseline": False, "progressive": True}
+_HEADS = ("ms", "in full", "ratio", "change", "largest", "encoder's", "same caption")
 
 
 @click.command()
@@ -73,26 +70,28 @@ def preparation(
     finally:
         comparer.close()
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "schema": SCHEMA,
-                    "file": file.name,
-                    "rounds": rounds,
-                    "machine": describe_machine(),
-                    "photos": {
-                        kind: [
-                            {"photo": path.name, **asdict(one)}
-                            for path, one in zip(paths, several, strict=True)
-                        ]
-                        for kind, several in found.items()
-                    },
+        print_json(
+            {
+                "schema": SCHEMA,
+                "file": file.name,
+                "rounds": rounds,
+                "machine": describe_machine(),
+                "photos": {
+                    kind: [
+                        {"photo": path.name, **asdict(one)}
+                        for path, one in zip(paths, several, strict=True)
+                    ]
+                    for kind, several in found.items()
                 },
-                indent=1,
-            )
+            }
         )
-    else:
-        Console().print(_table(found))
+        return
+    print_table(
+        f"{len(paths)} photographs of {megapixels:g} megapixels for {file.name}",
+        ("JPEG", *_HEADS),
+        [(kind, *_cells(several)) for kind, several in found.items()],
+        tight=True,
+    )
 
 
 def main() -> None:
@@ -100,22 +99,9 @@ def main() -> None:
     run_alone(preparation, "preparation.py")
 
 
-def _table(found: dict[str, list[Prepared]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("JPEG", "photographs", "prepared, ms", "in full, ms", "ratio", "values' change"):
-        table.add_column(name, justify="left" if name == "JPEG" else "right")
-    table.add_column("largest", justify="right")
-    table.add_column("encoder's", justify="right")
-    table.add_column("same caption", justify="right")
-    for kind, several in found.items():
-        table.add_row(kind, *_cells(several))
-    return table
-
-
 def _cells(several: Sequence[Prepared]) -> list[str]:
     ratios = [one.ms / one.full_ms for one in several]
     return [
-        str(len(several)),
         f"{median(one.ms for one in several):.1f}",
         f"{median(one.full_ms for one in several):.1f}",
         f"{median(ratios):.2f}",

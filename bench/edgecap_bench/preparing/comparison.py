@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from edgecap_runtime import Captioner
 from edgecap_runtime.backends import open_backend
-from edgecap_runtime.preparation import RESAMPLING, Preparation, prepare
+from edgecap_runtime.bundle import read_manifest
+from edgecap_runtime.decoding import decode
+from edgecap_runtime.preparation import open_photo, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from edgecap_runtime.backends import Backend
+    from edgecap_runtime.decoding import State
 
 __all__ = ["Comparer", "Prepared"]
 
@@ -51,23 +52,24 @@ class Comparer:
 
     def __init__(self, file: Path, threads: int) -> None:
         """Open the file; raises `EdgecapError` where that can't be."""
-        self._captioner = Captioner.load(file, threads)
-        manifest = self._captioner.manifest
-        self._preparation = manifest.preparation
-        self._backend = open_backend(file, manifest, threads)
+        self._manifest = read_manifest(file)
+        self._backend = open_backend(file, self._manifest, threads)
 
     def compare(self, photo: bytes, rounds: int) -> Prepared:
         """Prepare an encoded photograph both ways, in turns, and look at what differs."""
+        preparation = self._manifest.preparation
         ways = (
-            lambda: prepare(photo, self._preparation),
-            lambda: _in_full(photo, self._preparation),
+            lambda: prepare(photo, preparation),
+            # Opened without a preparation it is decoded in full.
+            lambda: prepare(open_photo(photo), preparation),
         )
         (pixels, ms), (full, full_ms) = _in_turns(ways, rounds)
         apart = np.abs(pixels.astype(np.int16) - full.astype(np.int16))
         with Image.open(io.BytesIO(photo)) as image:
             size = image.width * image.height
-        state, wanted = (_state(self._backend, given) for given in (pixels, full))
-        said, expected = (self._captioner.caption(given, beam=1) for given in (pixels, full))
+        states = [self._backend.encode(given) for given in (pixels, full)]
+        said, expected = map(self._words, states)
+        state, wanted = map(_vector, states)
         return Prepared(
             megapixels=size / 1e6,
             ms=ms,
@@ -75,22 +77,17 @@ class Comparer:
             change=float(apart.mean()),
             largest=int(apart.max()),
             state_change=float(np.linalg.norm(state - wanted) / np.linalg.norm(wanted)),
-            same=said.ids == expected.ids,
+            same=said == expected,
         )
 
     def close(self) -> None:
-        """Free the interpreters."""
+        """Free the interpreter."""
         self._backend.close()
-        self._captioner.close()
 
-
-def _in_full(photo: bytes, preparation: Preparation) -> NDArray[np.uint8]:
-    """Decode every pixel and resize, by Pillow alone, to uint8 [height, width, 3]."""
-    with Image.open(io.BytesIO(photo)) as image:
-        size = preparation.covering(*image.size)
-        resized = image.convert("RGB").resize(size, RESAMPLING[preparation.resampling])
-    left, top = (size[0] - preparation.width) // 2, (size[1] - preparation.height) // 2
-    return np.array(resized.crop((left, top, left + preparation.width, top + preparation.height)))
+    def _words(self, state: State) -> tuple[int, ...]:
+        """Give the ids of the greedy caption."""
+        greedy = self._manifest.decoding(beam=1)
+        return decode(self._backend.step, state, self._manifest.vocabulary, greedy)[0].ids
 
 
 def _in_turns(
@@ -107,7 +104,6 @@ def _in_turns(
     return [(answer, median(taken)) for answer, taken in zip(answers, times, strict=True)]
 
 
-def _state(backend: Backend, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _vector(state: State) -> NDArray[np.float64]:
     """Give the decoder's first state as one vector."""
-    state = backend.encode(pixels)
     return np.concatenate([np.ravel(array).astype(np.float64) for array in state.values()])
