@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
+from edgecap.commands.numbers import Numbers
 from edgecap.console import ERRORS, load_keras, print_json, progress_bar, run_alone
 from edgecap_bench.targets import KINDS
 
@@ -16,35 +16,6 @@ __all__ = ["bench", "main"]
 
 _QUICK_PHOTOS = 5
 _QUICK_IMAGES = 50
-
-
-class Numbers(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """Whole numbers with commas between, within bounds."""
-
-    name = "numbers"
-
-    def __init__(self, least: int, most: int) -> None:
-        self._least = least
-        self._most = most
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        """Read them; each once, in their order."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            numbers = [int(part) for part in str(value).split(",")]
-        except ValueError:
-            numbers = []
-        if not numbers or not all(self._least <= each <= self._most for each in numbers):
-            self.fail(
-                f"{value!r} is not what it takes: whole numbers from {self._least} to "
-                f"{self._most}, with commas between",
-                param,
-                ctx,
-            )
-        return tuple(dict.fromkeys(numbers))
 
 
 def _describe_targets() -> str:

@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from edgecap.commands._options import dataset_options
+from edgecap.commands.numbers import Numbers
 from edgecap.console import ERRORS, load_keras, print_json, print_table, progress_bars
-from edgecap_runtime.errors import OptionError
-
-_Number = TypeVar("_Number", int, float)
-
-
-def _numbers(kind: Callable[[str], _Number]) -> Callable[..., list[_Number]]:
-    """Make the callback of an option of several numbers with commas between."""
-
-    def read(context: click.Context, option: click.Parameter, text: str) -> list[_Number]:
-        try:
-            return [kind(word) for word in text.split(",")]
-        except ValueError:
-            raise OptionError(
-                f"--{option.name} is {text!r}; give numbers with commas between, as in "
-                f"{option.get_default(context)}"
-            ) from None
-
-    return read
 
 
 @click.command()
@@ -36,13 +18,13 @@ def _numbers(kind: Callable[[str], _Number]) -> Callable[..., list[_Number]]:
 @dataset_options(split="Split to choose on.")
 @click.option("--limit", type=click.IntRange(min=1), help="Its first N photographs only.")
 @click.option(
-    "--beams", default="1,2,3,5", show_default=True, callback=_numbers(int), help="Widths to try."
+    "--beams", default="1,2,3,5", show_default=True, type=Numbers(1, 64), help="Widths to try."
 )
 @click.option(
     "--penalties",
     default="0,0.5,0.7,1",
     show_default=True,
-    callback=_numbers(float),
+    type=Numbers(0, 10, whole=False),
     help="Length penalties to try with each width but 1.",
 )
 @click.option(
@@ -64,8 +46,8 @@ def search(
     images: Path | None,
     split: str,
     limit: int | None,
-    beams: list[int],
-    penalties: list[float],
+    beams: tuple[int, ...],
+    penalties: tuple[float, ...],
     judge: str,
     store: bool,
     cache: Path | None,

@@ -77,8 +77,22 @@ def test_command_tries_and_stores(tiny_run: Path, tiny_data: Path, tmp_path: Pat
     assert after["provenance"]["search"]["tried"] == answer["tried"]
 
 
-def test_command_refuses_what_is_no_number(tiny_run: Path, tiny_data: Path) -> None:
-    words = ["search", str(tiny_run), "--data", str(tiny_data), "--beams", "1,wide"]
+@pytest.mark.parametrize(
+    ("option", "value", "legal"),
+    [
+        ("--beams", "1,wide", "whole numbers from 1 to 64"),
+        ("--beams", "0,3", "whole numbers from 1 to 64"),
+        ("--beams", "2.5", "whole numbers from 1 to 64"),
+        ("--penalties", "nan", "numbers from 0 to 10"),
+        ("--penalties", "", "numbers from 0 to 10"),
+    ],
+)
+def test_command_refuses_other_numbers(
+    tiny_run: Path, tiny_data: Path, option: str, value: str, legal: str
+) -> None:
+    words = ["search", str(tiny_run), "--data", str(tiny_data), option, value]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2
-    assert done.output.startswith("error: --beams is '1,wide'; give numbers with commas between")
+    said = " ".join(done.output.split())
+    assert f"{value!r} is not what it takes: {legal}, with commas between" in said
+    assert option in said
