@@ -45,10 +45,10 @@ def find_run(name_or_path: str | Path, *, or_file: bool = False) -> Path:
     if str(name_or_path) in known:
         return known[str(name_or_path)]
     if str(name_or_path) in known_captioners():
-        command = read_record(known_captioners()[str(name_or_path)]).provenance["command"]
+        commands = read_record(known_captioners()[str(name_or_path)]).commands
         raise OptionError(
-            f"{str(name_or_path)!r} is not in the box; make it by: {command}; then give the folder "
-            "that it wrote"
+            f"{str(name_or_path)!r} is not in the box; make it by: {' && '.join(commands)}; then "
+            "give the folder that it wrote"
         )
     names = ", ".join(known) or "none in this installation"
     what = "is no run (it holds no run.json)" if path.exists() else "is neither a folder nor a name"

@@ -6,7 +6,7 @@ import dataclasses
 import io
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,9 @@ def publish_run(
     design = read_design(run)
     before = Record.of_run(run, others)
     provenance = {
-        **design.provenance,
+        **_without_folders(design.provenance),
         "weights": "rounded to float16",
         "licence": licence,
-        "command": without_folders(design.provenance.get("command", "")),
     }
     make_folder(out)
     for part in ("encoder", "decoder"):
@@ -113,6 +112,16 @@ def _halved(path: Path) -> bytes:
 def _copy_attributes(source: Any, target: Any) -> None:
     for key, value in source.attrs.items():
         target.attrs[key] = value
+
+
+def _without_folders(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Shorten the paths in the command of a run, and of those that it comes from."""
+    short = {**made, "command": without_folders(made.get("command", ""))}
+    if "begun_from" in short:
+        short["begun_from"] = _without_folders(short["begun_from"])
+    if "teachers" in short:
+        short["teachers"] = [_without_folders(teacher) for teacher in short["teachers"]]
+    return short
 
 
 def without_folders(command: str) -> str:

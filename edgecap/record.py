@@ -101,6 +101,16 @@ class Record:
     measurement: Measurement | None = None
     """How it scores as files, if that was measured."""
 
+    @property
+    def trainings(self) -> list[Mapping[str, Any]]:
+        """Provenance of the trainings that it comes from, the oldest first and its own last."""
+        return _trainings(self.provenance)
+
+    @property
+    def commands(self) -> list[str]:
+        """Commands that make it, in their order; empty where they are not known."""
+        return [each["command"] for each in self.trainings if each.get("command")]
+
     @classmethod
     def of_run(cls, folder: Path, others: Sequence[Path] = ()) -> Record:
         """Read what a run says of itself.
@@ -168,6 +178,12 @@ def write_record(record: Record, folder: Path) -> None:
             {"record_version": _VERSION, **asdict(record)}, indent=1, ensure_ascii=False
         )
         stream.write(f"{text}\n".encode())
+
+
+def _trainings(made: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    before = [made["begun_from"]] if made.get("begun_from") else []
+    before += made.get("teachers", ())
+    return [training for each in before for training in _trainings(each)] + [made]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

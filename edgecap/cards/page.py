@@ -141,8 +141,11 @@ def _measured_sections(record: Record, photos: Path | None) -> dict[str, list[st
 
 def _made_by(record: Record) -> Iterator[str]:
     made = record.provenance
-    if made.get("command"):
-        yield _code(*_broken(made["command"]))
+    steps = record.trainings
+    if len(steps) > 1:
+        yield "Each of these begins with what the one before it wrote, or learns from it:"
+    if record.commands:
+        yield _code(*(line for command in record.commands for line in _broken(command)))
     facts = []
     if made.get("trained"):
         facts.append(f"Trained on {made['trained']}")
@@ -155,12 +158,22 @@ def _made_by(record: Record) -> Iterator[str]:
     if "best_epoch" in scores:
         facts.append(f"the best of {scores['epochs']} epochs was number {scores['best_epoch']}")
     if "seconds" in scores:
-        facts.append(f"{scores['seconds'] / 60:.0f} minutes of training")
+        seconds = sum(step.get("scores", {}).get("seconds", 0) for step in steps)
+        facts.append(f"{seconds / 60:.0f} minutes of training")
     if facts:
         yield _wrapped(", ".join(facts) + ".")
     if training:
         settings = ", ".join(f"{key} {value}" for key, value in training.items())
         yield _wrapped(f"Settings: {settings}.")
+    for number, step in enumerate(steps[:-1], 1):
+        others = {
+            key: value
+            for key, value in step.get("training", {}).items()
+            if training.get(key, value) != value
+        }
+        if others:
+            settings = ", ".join(f"{key} {value}" for key, value in others.items())
+            yield _wrapped(f"Command {number} differs from these in: {settings}.")
     if record.seeds:
         yield "The same training by several seeds, float32, on dev; the first is this one:"
         yield _table(tables.seed_table(record))

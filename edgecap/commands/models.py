@@ -22,7 +22,7 @@ _UNKNOWN = "-"
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
 def models(as_json: bool) -> None:
-    """List the captioners that come with edgecap, and those that one command makes.
+    """List the captioners that come with edgecap, and those that a command makes.
 
     Names of those in the box work wherever a command asks for a RUN, and for `caption` and `show`.
     Sizes are those of the .tflite files of float32 and static-int8, scores those of the float32
@@ -54,7 +54,7 @@ def models(as_json: bool) -> None:
     if elsewhere:
         click.echo("\n* not in the box; made by")
         for row in elsewhere:
-            click.echo(f"  {row['name']}: {row['command']}")
+            click.echo(f"  {row['name']}: {' && '.join(row['commands'])}")
     print_notes(_unmeasured(rows))
 
 
@@ -69,7 +69,7 @@ def _row(record: Record, name: str, in_the_box: bool) -> dict[str, Any]:
         "words": record.words,
         "data": provenance.get("data"),
         "licence": provenance.get("licence"),
-        "command": provenance.get("command"),
+        "commands": record.commands,
         "megabytes": {},
         "scores": None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgecap.box import captioners, known_captioners, sample_photos
-from edgecap.cards import card_page
+from edgecap.cards import card_page, write_card
 from edgecap.cards.prose import sections_of
 from edgecap.cli import main
 from edgecap.metrics.mentions import mentions
@@ -142,6 +143,28 @@ def test_a_record_without_weights_is_known_by_its_command(
     assert "elsewhere *" in done.stdout
     assert f"elsewhere: {record.provenance['command']}" in done.stdout
     assert "bare was not measured yet: edgecap card bare" in done.stderr
+
+
+def test_a_card_gives_every_command_in_order(published: Path, tmp_path: Path) -> None:
+    words = {"name": "a", "command": "edgecap train --out words", "training": {"epochs": 9}}
+    large = {"name": "b", "command": "edgecap train --out large", "training": {"epochs": 0}}
+    made = {
+        "command": "edgecap train --from words --teacher large --out last",
+        "training": {"epochs": 0, "seed": 0},
+        "begun_from": words,
+        "teachers": [large],
+    }
+    record = dataclasses.replace(read_record(published), provenance=made)
+    commands = [words["command"], large["command"], made["command"]]
+    assert record.commands == commands
+    write_card(record, tmp_path)
+    card = (tmp_path / "README.md").read_text("utf-8")
+    made_by = card[card.index("## Made by") :]
+    assert [made_by.index(command) for command in commands] == sorted(
+        made_by.index(command) for command in commands
+    )
+    assert "Command 1 differs from these in: epochs 9." in made_by
+    assert "Command 2" not in made_by
 
 
 def test_the_box_is_measured() -> None:

@@ -320,6 +320,18 @@ def test_publish_halves_a_run_that_says_the_same(
     assert half < 0.9 * whole
     record = (out / "run.json").read_text()
     assert str(tiny_data.parent) not in record
+    run_json = json.loads((trained / "run.json").read_text())
+    made = run_json["provenance"]
+    before = {"command": "edgecap train --out /a/b/words", "begun_from": {"command": "x /c/d"}}
+    made |= {"begun_from": before, "teachers": [{"command": "edgecap train --from /e/f"}]}
+    shutil.copytree(trained, tmp_path / "on")
+    (tmp_path / "on" / "run.json").write_text(json.dumps(run_json))
+    done = run("publish", tmp_path / "on", "-o", tmp_path / "short", "--licence", "CC0-1.0")
+    assert done.exit_code == 0, done.output
+    short = json.loads((tmp_path / "short" / "run.json").read_text())["provenance"]
+    assert short["begun_from"]["command"] == "edgecap train --out words"
+    assert short["begun_from"]["begun_from"]["command"] == "x d"
+    assert short["teachers"][0]["command"] == "edgecap train --from f"
     assert json.loads(record)["provenance"]["weights"] == "rounded to float16"
     scores = json.loads(
         run("evaluate", out, "--data", tiny_data, "--json", "--cache", tmp_path / "c").stdout
