@@ -136,18 +136,27 @@ def print_notes(notes: Iterable[str | None]) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, tight: bool = False
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    tight: bool = False,
+    texts: int = 1,
 ) -> None:
-    """Write a table; every column but the first is right-aligned.
+    """Write a table.
 
     tight: whether it has no lines between columns, for many of them in 80 characters.
+    texts: how many columns from the left hold text; figures stand at the right of their columns.
     """
     table = Table(title=title, title_justify="left")
     if tight:
         table.box, table.pad_edge = box.SIMPLE_HEAD, False
     for place, column in enumerate(columns):
         table.add_column(
-            column, justify="right" if place else "left", no_wrap=not place, overflow="fold"
+            column,
+            justify="left" if place < texts else "right",
+            no_wrap=not place,
+            overflow="fold",
         )
     for row in rows:
         table.add_row(*row)

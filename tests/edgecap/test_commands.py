@@ -496,3 +496,37 @@ def test_every_command_has_help(command: str) -> None:
     done = run(command, "--help")
     assert done.exit_code == 0
     assert len(done.output.splitlines()) > 5
+
+
+def test_runs_compares_trainings(trained: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    record = json.loads((other / "run.json").read_text())
+    made = record["provenance"]
+    made["begun_from"] = {
+        "name": "first",
+        "training": {"epochs": 7, "tune_epochs": 2, "reward_epochs": 0},
+        "scores": {"seconds": 600.0},
+    }
+    made["training"] |= {"word_dropout": 0.25, "seed": 9}
+    made["scores"]["seconds"] = 60.0
+    (other / "run.json").write_text(json.dumps(record))
+    rows = json.loads(run("runs", trained, other, "--json").stdout)
+    assert [row["run"] for row in rows] == [trained.name, "other"]
+    assert rows[0]["differs"] == {}
+    assert rows[1]["differs"] == {"training.word_dropout": 0.25}
+    words = rows[0]["epochs"]["words"]
+    assert rows[1]["epochs"] == {**rows[0]["epochs"], "words": words + 7, "encoder": 2}
+    assert rows[1]["minutes"] == 11
+    assert rows[1]["scores"] == made["scores"]["dev"]["greedy"]
+    own = json.loads(run("runs", trained, "--default", "--json").stdout)
+    assert own[0]["scores"] == made["scores"]["dev"]["beam 3"]
+    table = run("runs", trained, other, "--markdown").stdout.splitlines()
+    assert len(table) == 4
+    assert "word_dropout 0.25" in table[-1]
+    assert f"{rows[1]['scores']['cider_d']:.3f}" in table[-1]
+    del made["scores"]
+    (other / "run.json").write_text(json.dumps(record))
+    done = run("runs", other)
+    assert done.exit_code == 2
+    assert "is not finished" in done.output
