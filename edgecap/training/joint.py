@@ -15,6 +15,7 @@ from edgecap.training.batches import Batch, EncodedCaptions
 from edgecap.training.compiling import compile_model
 from edgecap.training.learned import Learned, Report, learn_words
 from edgecap.training.material import Material
+from edgecap.training.naming import Naming, named_words
 from edgecap.training.options import TrainingOptions
 from edgecap.training.teachers import Answers
 from edgecap_runtime.errors import OptionError
@@ -23,17 +24,19 @@ from edgecap_runtime.errors import OptionError
 class Joint(keras.Model):  # type: ignore[misc]
     """Encoder and decoder as one graph, each photograph encoded once for all its captions."""
 
-    def __init__(self, encoder: Any, decoder: Any) -> None:
+    def __init__(self, encoder: Any, decoder: Any, naming: Naming | None = None) -> None:
         super().__init__(name="joint")
         self.encoder = encoder
         self.decoder = decoder
+        self.naming = naming
 
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> Any:
         """Run captions of a few photographs.
 
         Args:
             inputs: "pixels" float32 [images, H, W, 3], "images" int32 [rows], the photograph of
-                each caption, and "ids" int32 [rows, T].
+                each caption, and "ids" int32 [rows, T]; "named" float32 [images, V], as
+                `Naming` has it, if there is one.
             training: whether the decoder drops. The encoder's batch norm keeps the statistics of
                 ImageNet: those of a few photographs a step would move it for the worse, and some
                 networks come with theirs folded into the weights.
@@ -42,6 +45,8 @@ class Joint(keras.Model):  # type: ignore[misc]
             The decoder's logits, float32 [rows, T, V].
         """
         features = self.encoder(inputs["pixels"], training=False)
+        if self.naming is not None:
+            self.add_loss(self.naming(features, inputs["named"]))
         features = ops.take(features, inputs["images"], axis=0)
         return self.decoder({"features": features, "ids": inputs["ids"]}, training=training)
 
@@ -76,6 +81,11 @@ class EncoderPhase:
         self._captions = EncodedCaptions(
             material.words, captioner.design.vocabulary, options.longest
         )
+        self._named = (
+            named_words(material.words, captioner.design.vocabulary)
+            if options.tune_naming
+            else None
+        )
 
     def begin(self) -> None:
         """Compile encoder and decoder together; layers before `tune_from` stay as they are."""
@@ -83,7 +93,10 @@ class EncoderPhase:
         for layer in _layers(self._captioner.encoder):
             learns = learns or layer.name == self._options.tune_from
             layer.trainable = learns
-        self.model = Joint(self._captioner.encoder, self._captioner.decoder)
+        naming = None
+        if self._named is not None:
+            naming = Naming(self._options.tune_naming, self._named.mean(axis=0))
+        self.model = Joint(self._captioner.encoder, self._captioner.decoder, naming)
         compile_model(self.model, self._options, self._options.tune_rate, self._answers.loss())
 
     def learn(self, epoch: int, done: int, report: Report) -> Learned:
@@ -122,7 +135,10 @@ class EncoderPhase:
         ids = captions.inputs[rows]
         targets = self._answers.of(captions.images[rows], ids, captions.targets[rows])
         weights = captions.weights_of(rows, ids.shape[1])
-        return {"pixels": pixels, "images": places, "ids": ids}, targets, weights
+        inputs = {"pixels": pixels, "images": places, "ids": ids}
+        if self._named is not None:
+            inputs["named"] = self._named[images]
+        return inputs, targets, weights
 
     def _check_layer(self) -> None:
         names = [layer.name for layer in _layers(self._captioner.encoder)]

@@ -20,7 +20,7 @@ class Learned:
     """Adam's, at its end."""
 
     loss: float | None = None
-    """Mean training loss a word, smoothing included."""
+    """Mean training loss a word, smoothing and a second objective included."""
 
     reward: float | None = None
     """Mean reward of the captions that were sampled."""

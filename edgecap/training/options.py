@@ -98,6 +98,11 @@ class TrainingOptions:
     tune_rate: float = 1e-4
     """Adam's learning rate at their start; it falls to 0 at their end."""
 
+    tune_naming: float = 0.0
+    """Weight of a second loss in them: how well a layer on the features alone, thrown away
+    afterwards, tells which words people use of the photograph; 0 for none. The decoder sees the
+    image through its first state only, and teaches an encoder less directly."""
+
     reward_epochs: int = 2
     """Epochs of self-critical training that follow (Rennie et al. 2017); 0 for none."""
 
@@ -130,7 +135,8 @@ class TrainingOptions:
             self._check(name, getattr(self, name) >= 1, "a whole number above 0")
         self._check("samples", self.samples >= 2, "2 or more")
         may_be_none = ("epochs", "tune_epochs", "reward_epochs", "crops")
-        for name in (*may_be_none, "weight_decay", "reward_bleu", "reward_bleu4"):
+        weights = ("weight_decay", "tune_naming", "reward_bleu", "reward_bleu4")
+        for name in (*may_be_none, *weights):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("learning_rate", "tune_rate", "reward_rate", "sharpen"):
             self._check(name, getattr(self, name) > 0, "a number above 0")
