@@ -112,6 +112,10 @@ class TrainingOptions:
     reward_bleu4: float = 0.0
     """Weight of its smoothed BLEU-4 (0 to 1) likewise."""
 
+    reward_unlike: float = 0.0
+    """Weight of what is taken off it: the caption's CIDEr-D as one of photographs that look alike
+    (see `edgecap.training.lookalikes`). A caption that would do for many is worth less then."""
+
     reward_baseline: str = "others"
     """What a sampled caption is judged by: "others", the mean reward of the image's other samples,
     or "greedy", the greedy caption's."""
@@ -135,7 +139,7 @@ class TrainingOptions:
             self._check(name, getattr(self, name) >= 1, "a whole number above 0")
         self._check("samples", self.samples >= 2, "2 or more")
         may_be_none = ("epochs", "tune_epochs", "reward_epochs", "crops")
-        weights = ("weight_decay", "tune_naming", "reward_bleu", "reward_bleu4")
+        weights = ("weight_decay", "tune_naming", "reward_bleu", "reward_bleu4", "reward_unlike")
         for name in (*may_be_none, *weights):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("learning_rate", "tune_rate", "reward_rate", "sharpen"):

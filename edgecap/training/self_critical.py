@@ -21,6 +21,7 @@ import numpy as np
 from edgecap.inference import KerasCaptions
 from edgecap.metrics import BleuJudge, DocumentFrequencies, UnigramJudge
 from edgecap.training.batches import BATCHES, Words
+from edgecap.training.lookalikes import Lookalikes
 from edgecap.training.options import TrainingOptions
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.vocabulary import Vocabulary
@@ -70,6 +71,8 @@ class SelfCritic:
         self._consensus = [frequencies.judge(of_image) for of_image in ended]
         self._precision = [UnigramJudge(of_image) for of_image in words]
         self._bleu4 = [BleuJudge(of_image) for of_image in ended] if options.reward_bleu4 else []
+        self._lookalikes = Lookalikes(features[0]) if options.reward_unlike else None
+        self._rivals: dict[int, np.ndarray] = {}
 
     def learn(self, seed: int, report: Callable[[int, int], None]) -> float:
         """Learn from all images once; gives the mean reward of the sampled captions.
@@ -92,6 +95,10 @@ class SelfCritic:
     ) -> list[float]:
         """Sample, score and learn; gives the samples' rewards."""
         samples = self._options.samples
+        if self._lookalikes is not None:
+            # The same ones for all samples of an image, which are compared with each other.
+            drawn = self._lookalikes.draw(images, dice)
+            self._rivals = dict(zip(images.tolist(), drawn, strict=True))
         rows = np.repeat(features, samples, axis=0)
         said = self._captions.sampled(rows, self._options.longest, dice)
         captions = [said[start : start + samples] for start in range(0, len(said), samples)]
@@ -129,6 +136,9 @@ class SelfCritic:
         score += options.reward_bleu * self._precision[image].score(words)
         if options.reward_bleu4:
             score += options.reward_bleu4 * self._bleu4[image].score(ended)
+        if options.reward_unlike:
+            rivals = [self._consensus[rival].score(ended) for rival in self._rivals[image]]
+            score -= options.reward_unlike * float(np.mean(rivals))
         return score
 
 

@@ -346,11 +346,14 @@ def test_scheduled_sampling_reads_the_decoders_own_words_more_and_more() -> None
     assert shares[0] == 0 < shares[1] < shares[2]
 
 
-def test_the_greedy_baseline_learns(open_session: Opener, tiny_run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["reward_baseline=greedy", "reward_unlike=0.2"])
+def test_other_rewards_learn(
+    open_session: Opener, tiny_run: Path, tmp_path: Path, setting: str
+) -> None:
     session = open_session(
         "training.epochs=0",
         "training.reward_epochs=2",
-        "training.reward_baseline=greedy",
+        f"training.{setting}",
         "training.reward_bleu4=1",
         "training.batch=8",
         begun_from=tiny_run,
