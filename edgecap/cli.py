@@ -14,6 +14,7 @@ from edgecap.console import EdgecapGroup, quiet_tensorflow
 _COMMANDS = (
     "train",
     "import",
+    "average",
     "runs",
     "evaluate",
     "search",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from edgecap.evaluation import score_captions
 from edgecap_runtime.decoding import DecodingOptions, State, decode_together
+from edgecap_runtime.options import search_name
 from edgecap_runtime.prefix import WORDS, step_by_prefix
 from edgecap_runtime.vocabulary import Vocabulary
 
@@ -86,6 +89,32 @@ class KerasCaptions:
             for row in np.flatnonzero(~ended):
                 said[row].append(int(ids[row]))
         return [list(vocabulary.words_of(ids)) for ids in said]
+
+
+def score_searches(
+    captions: KerasCaptions,
+    features: np.ndarray,
+    references: Sequence[Sequence[Sequence[str]]],
+    own: DecodingOptions,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Score the captions of greedy search, and of a captioner's own if that is another.
+
+    Args:
+        captions: decodes features.
+        features: float32 [images, F].
+        references: for each image, its captions as words.
+        own: the captioner's search.
+        progress: called with (images done, images in all), for one search after the other.
+
+    Returns:
+        By search, e.g. "greedy" and "beam 3", what `score_captions` gives.
+    """
+    scores: dict[str, Any] = {}
+    for options in (dataclasses.replace(own, beam=1), own):
+        said = captions.best(features, options, progress)
+        scores[search_name(options.beam)] = score_captions(said, references)
+    return scores
 
 
 class _Steps(Protocol):

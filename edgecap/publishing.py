@@ -119,8 +119,9 @@ def _without_folders(made: Mapping[str, Any]) -> dict[str, Any]:
     short = {**made, "command": without_folders(made.get("command", ""))}
     if "begun_from" in short:
         short["begun_from"] = _without_folders(short["begun_from"])
-    if "teachers" in short:
-        short["teachers"] = [_without_folders(teacher) for teacher in short["teachers"]]
+    for key in ("teachers", "averaged"):
+        if key in short:
+            short[key] = [_without_folders(other) for other in short[key]]
     return short
 
 

@@ -103,8 +103,13 @@ class Record:
 
     @property
     def trainings(self) -> list[Mapping[str, Any]]:
-        """Provenance of the trainings that it comes from, the oldest first and its own last."""
-        return _trainings(self.provenance)
+        """Provenance of the trainings that it comes from, each once, the oldest first and its own
+        last."""
+        # Runs that are averaged have begun from the same one.
+        found: dict[Any, Mapping[str, Any]] = {}
+        for place, training in enumerate(_trainings(self.provenance)):
+            found.setdefault(training.get("command", place), training)
+        return list(found.values())
 
     @property
     def commands(self) -> list[str]:
@@ -180,9 +185,15 @@ def write_record(record: Record, folder: Path) -> None:
         stream.write(f"{text}\n".encode())
 
 
+def how_made_before(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the record of a run keeps of a run that it comes from."""
+    kept = ("command", "training", "scores", "begun_from", "teachers", "averaged")
+    return {key: provenance[key] for key in kept if key in provenance}
+
+
 def _trainings(made: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     before = [made["begun_from"]] if made.get("begun_from") else []
-    before += made.get("teachers", ())
+    before += [*made.get("teachers", ()), *made.get("averaged", ())]
     return [training for each in before for training in _trainings(each)] + [made]
 
 

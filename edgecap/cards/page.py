@@ -143,7 +143,7 @@ def _made_by(record: Record) -> Iterator[str]:
     made = record.provenance
     steps = record.trainings
     if len(steps) > 1:
-        yield "Each of these begins with what the one before it wrote, or learns from it:"
+        yield "Each of these goes on from what earlier ones wrote, or learns from it:"
     if record.commands:
         yield _code(*(line for command in record.commands for line in _broken(command)))
     facts = []
@@ -151,21 +151,24 @@ def _made_by(record: Record) -> Iterator[str]:
         facts.append(f"Trained on {made['trained']}")
     if made.get("keras"):
         facts.append(f"Keras {made['keras']} on {made.get('keras_backend', 'an unknown backend')}")
-    training = made.get("training", {})
+    # A mean of runs was not trained itself.
+    trained = [place for place, step in enumerate(steps) if step.get("training")]
+    training: Mapping[str, Any] = steps[trained[-1]]["training"] if trained else {}
     if "seed" in training:
         facts.append(f"seed {training['seed']}")
     scores = made.get("scores", {})
     if "best_epoch" in scores:
         facts.append(f"the best of {scores['epochs']} epochs was number {scores['best_epoch']}")
-    if "seconds" in scores:
-        seconds = sum(step.get("scores", {}).get("seconds", 0) for step in steps)
+    seconds = sum(step.get("scores", {}).get("seconds", 0) for step in steps)
+    if seconds:
         facts.append(f"{seconds / 60:.0f} minutes of training")
     if facts:
         yield _wrapped(", ".join(facts) + ".")
     if training:
         settings = ", ".join(f"{key} {value}" for key, value in training.items())
-        yield _wrapped(f"Settings: {settings}.")
-    for number, step in enumerate(steps[:-1], 1):
+        of_which = f" of command {trained[-1] + 1}" if len(steps) > 1 else ""
+        yield _wrapped(f"Settings{of_which}: {settings}.")
+    for place, step in enumerate(steps, 1):
         others = {
             key: value
             for key, value in step.get("training", {}).items()
@@ -173,7 +176,7 @@ def _made_by(record: Record) -> Iterator[str]:
         }
         if others:
             settings = ", ".join(f"{key} {value}" for key, value in others.items())
-            yield _wrapped(f"Command {number} differs from these in: {settings}.")
+            yield _wrapped(f"Command {place} differs from these in: {settings}.")
     if record.seeds:
         yield "The same training by several seeds, float32, on dev; the first is this one:"
         yield _table(tables.seed_table(record))

@@ -78,6 +78,7 @@ def _row(folder: Path, record: Record, first: Record, greedy: bool) -> dict[str,
     return {
         "run": folder.resolve().name,
         "teachers": [teacher["name"] for teacher in made.get("teachers", ())],
+        "averaged": {part["run"]: part["share"] for part in made.get("averaged", ())},
         "epochs": _epochs(record),
         "differs": _differences(record, first),
         "minutes": round(sum(_seconds(each) for each in record.trainings) / 60, 1),
@@ -128,6 +129,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     changed = {name.split(".", 1)[-1]: value for name, value in row["differs"].items()}
     differs = [f"{name} {_short(value)}" for name, value in changed.items()]
     differs += [f"teacher {teacher}" for teacher in row["teachers"]]
+    differs += [f"{share:g} of {part}" for part, share in row["averaged"].items()]
     scores = row["scores"]
     return [
         row["run"],

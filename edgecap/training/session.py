@@ -16,10 +16,10 @@ from edgecap.captioner import Design, TrainedCaptioner, read_design, write_desig
 from edgecap.data import Dataset, load_dataset
 from edgecap.decoders import DECODERS
 from edgecap.encoders import ENCODERS, EncoderOptions
-from edgecap.evaluation import score_captions
 from edgecap.features import Progress, image_features
 from edgecap.files import save_weights
-from edgecap.inference import KerasCaptions
+from edgecap.inference import KerasCaptions, score_searches
+from edgecap.record import how_made_before
 from edgecap.settings import apply_settings, check_parts
 from edgecap.training.curve import curve_of
 from edgecap.training.loop import Trainer
@@ -30,7 +30,6 @@ from edgecap.training.teachers import Teacher
 from edgecap.vocabulary import build_vocabulary
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.errors import OptionError
-from edgecap_runtime.options import search_name
 from edgecap_runtime.preparation import Preparation
 
 _DEFAULTS = DecodingOptions(beam=3, length_penalty=0.5)
@@ -108,10 +107,12 @@ class TrainingSession:
             **(provenance or {}),
         }
         if before is not None:
-            about["begun_from"] = {"name": before.name, **_how(before)}
+            about["begun_from"] = {"name": before.name, **how_made_before(before.provenance)}
         if teachers:
             known = [read_design(teacher) for teacher in teachers]
-            about["teachers"] = [{"name": each.name, **_how(each)} for each in known]
+            about["teachers"] = [
+                {"name": each.name, **how_made_before(each.provenance)} for each in known
+            ]
         if before is not None:
             vocabulary = before.vocabulary
         else:
@@ -201,11 +202,9 @@ class TrainingSession:
         """
         references = [photo.captions for photo in self.dataset.split("dev")]
         captions = KerasCaptions(trainer.captioner.decoder, self.design.vocabulary)
-        default = self.design.defaults
-        dev: dict[str, Any] = {}
-        for options in (dataclasses.replace(default, beam=1), default):
-            said = captions.best(trainer.dev_features, options, progress=progress)
-            dev[search_name(options.beam)] = score_captions(said, references)
+        dev = score_searches(
+            captions, trainer.dev_features, references, self.design.defaults, progress
+        )
         scores = {
             "best_epoch": trainer.best().epoch,
             "epochs": len(trainer.history),
@@ -219,12 +218,6 @@ class TrainingSession:
         # The weights are there already: those of the best epoch.
         write_design(design, folder)
         return scores
-
-
-def _how(design: Design) -> dict[str, Any]:
-    """Give what a run's record says of how it was made."""
-    kept = ("command", "training", "scores", "begun_from", "teachers")
-    return {key: design.provenance[key] for key in kept if key in design.provenance}
 
 
 def _new_design(
