@@ -129,8 +129,9 @@ class TrainedCaptioner:
 
         design = self.design
         family = design.encoder
-        # The curve says nothing to a device.
-        about = {key: value for key, value in design.provenance.items() if key != "curve"}
+        # They say nothing to a device.
+        long = ("curve", "search")
+        about = {key: value for key, value in design.provenance.items() if key not in long}
         delicate = ENCODERS[family].delicate_blocks if family in ENCODERS else ()
         return CaptionerSource(
             name=design.name,

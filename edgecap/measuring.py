@@ -77,23 +77,25 @@ def measure_captioner(
         files = {target: exported[target].path for target in _SHOWN if target in exported}
         said = caption_by_files(files, photos, say)
         manifest = read_manifest(next(iter(exported.values())).path)
-    search = search_name(manifest.defaults.beam)
+    own = manifest.defaults.beam
     calibrations = [report.calibration for report in exported.values() if report.calibration]
-    by_search = {"greedy": "greedy", search: "beam"}
+    # A captioner whose own search is greedy is proven by a beam too, and scored by it.
+    wide = next(iter(exported.values())).parity.beam
+    by_search = {"greedy": "greedy", search_name(wide): "beam"}
     reports = {target: report.parity.scores or {} for target, report in exported.items()}
     first = next(iter(reports.values()))
     return Measurement(
         data=dataset.name,
         split=split,
         images=len(chosen),
-        search=search,
+        search=search_name(own),
         calibration={
             "images": len(calibrations[0].names) if calibrations else 0,
             "of": f"the train split of {dataset.name}" if given else "the samples in the box",
             "seed": 0,
         },
         keras={name: first[key]["keras"] for name, key in by_search.items()},
-        mentions=first["beam"]["mentions"],
+        mentions=first[by_search[search_name(own)]]["mentions"],
         targets=tuple(
             _figures(target, report, reports[target], by_search)
             for target, report in exported.items()

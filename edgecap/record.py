@@ -55,7 +55,7 @@ class Measurement:
     images: int
     """Photographs of it."""
     search: str
-    """The captioner's own search, e.g. "beam 3"; the other one that is scored is "greedy"."""
+    """The captioner's own search, "greedy" or e.g. "beam 3"; greedy and a beam are scored."""
     calibration: Mapping[str, Any]
     """"images", how many static-int8 was calibrated on; "of", which; "seed", that chose them."""
     keras: Mapping[str, Mapping[str, Any]]

@@ -16,7 +16,7 @@ from edgecap_export.pictures import Pictures
 from edgecap_export.progress import Progress
 from edgecap_export.prover import Prover
 from edgecap_export.recipes import Gate
-from edgecap_export.reference import log_softmax
+from edgecap_export.reference import log_softmax, proven_beam
 from edgecap_export.source import CaptionerSource
 from edgecap_export.tally import DifferenceTally
 from edgecap_runtime.backends import Backend, SearchingBackend, open_backend
@@ -135,7 +135,7 @@ def compare(
     tally = DifferenceTally()
     called: list[bool] = []
     searched: list[bool] = []
-    options = source.defaults.changed(n_best=1)
+    options = proven_beam(source.defaults).changed(n_best=1)
     try:
         for place, image in enumerate(pictures.pixels):
             progress("compare", place, len(pictures.pixels))
@@ -273,7 +273,7 @@ def _judge(
         images=images,
         generated=pictures.generated,
         distinct=len(set(pairs["greedy"][1])),
-        beam=source.defaults.beam,
+        beam=proven_beam(source.defaults).beam,
         token_exact_greedy=exact["greedy"],
         token_exact_beam=exact["beam"],
         largest=tally.quantile(1),

@@ -145,6 +145,26 @@ def test_a_record_without_weights_is_known_by_its_command(
     assert "bare was not measured yet: edgecap card bare" in done.stderr
 
 
+def test_a_card_of_a_captioner_whose_search_is_greedy_scores_a_beam_too(
+    tiny_run: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    greedy = tmp_path / "greedy"
+    shutil.copytree(tiny_run, greedy)
+    record = json.loads((greedy / "run.json").read_text())
+    record["defaults"]["beam"] = 1
+    (greedy / "run.json").write_text(json.dumps(record))
+    with pytest.MonkeyPatch.context() as patch:
+        targets = (("tflite", "float32"), ("tflite", "static-int8"))
+        patch.setattr("edgecap.targets.TARGETS", targets)
+        done = run("card", greedy, "--data", tiny_data)
+    assert done.exit_code == 0, done.output
+    measured = read_record(greedy).measurement
+    assert measured is not None
+    assert measured.search == "greedy"
+    assert list(measured.keras) == ["greedy", "beam 3"]
+    assert set(measured.targets[0].same) == {"greedy", "beam 3"}
+
+
 def test_a_card_gives_every_command_in_order(published: Path, tmp_path: Path) -> None:
     words = {"name": "a", "command": "edgecap train --out words", "training": {"epochs": 9}}
     large = {"name": "b", "command": "edgecap train --out large", "training": {"epochs": 0}}

@@ -115,3 +115,18 @@ def test_other_decoding_rules_hold_in_runtime_and_reference(limited, tmp_path):
     assert report.parity.token_exact_greedy == 1
     assert report.parity.token_exact_beam == 1
     assert report.parity.beam == 4
+
+
+def test_a_captioner_whose_search_is_greedy_is_proven_by_a_beam_too(source, tmp_path):
+    from dataclasses import replace
+
+    from edgecap_export import export
+    from edgecap_runtime.bundle import read_manifest
+
+    from .conftest import photographs
+
+    greedy = replace(source, defaults=source.defaults.changed(beam=1))
+    report = export(greedy, tmp_path / "a.tflite", images=photographs(20, seed=4))
+    assert report.parity.beam == 3
+    assert report.parity.token_exact_beam == 1
+    assert read_manifest(tmp_path / "a.tflite").defaults.beam == 1
