@@ -44,9 +44,13 @@ class Tried:
     @property
     def name(self) -> str:
         """What it is called in tables."""
-        if self.options.beam == 1:
-            return search_name(1)
-        return f"{search_name(self.options.beam)}, penalty {self.options.length_penalty:g}"
+        options = self.options
+        parts = [search_name(options.beam)]
+        if options.beam > 1:
+            parts.append(f"penalty {options.length_penalty:g}")
+        if options.no_repeat_ngram:
+            parts.append(f"{options.no_repeat_ngram}-grams once")
+        return ", ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Give it as JSON has it."""
@@ -68,7 +72,10 @@ JUDGES: dict[str, Callable[[Tried], float]] = {
 
 
 def grid(
-    defaults: DecodingOptions, beams: Iterable[int], penalties: Iterable[float]
+    defaults: DecodingOptions,
+    beams: Iterable[int],
+    penalties: Iterable[float],
+    ngrams: Iterable[int] = (),
 ) -> list[DecodingOptions]:
     """Give the searches to try: greedy search once, for it knows no length penalty.
 
@@ -76,15 +83,17 @@ def grid(
         defaults: what stays as it is.
         beams: widths.
         penalties: length penalties for each width but 1.
+        ngrams: lengths of n-grams that no caption says twice, 0 for any; the defaults' own if none.
 
     Raises:
         OptionError: a value is illegal, or there is none.
     """
     widths, exponents = sorted(set(beams)), sorted(set(penalties))
     found = [
-        defaults.changed(beam=beam, length_penalty=penalty)
+        defaults.changed(beam=beam, length_penalty=penalty, no_repeat_ngram=ngram)
         for beam in widths
         for penalty in (exponents if beam > 1 else (defaults.length_penalty,))
+        for ngram in sorted(set(ngrams)) or [defaults.no_repeat_ngram]
     ]
     if not found:
         raise OptionError("there is no search to try; give a beam, and a penalty if it is over 1")

@@ -165,9 +165,8 @@ def _made_by(record: Record) -> Iterator[str]:
     if facts:
         yield _wrapped(", ".join(facts) + ".")
     if training:
-        settings = ", ".join(f"{key} {value}" for key, value in training.items())
         of_which = f" of command {trained[-1] + 1}" if len(steps) > 1 else ""
-        yield _wrapped(f"Settings{of_which}: {settings}.")
+        yield _wrapped(f"Settings{of_which}: {_settings(training)}.")
     for place, step in enumerate(steps, 1):
         others = {
             key: value
@@ -175,14 +174,17 @@ def _made_by(record: Record) -> Iterator[str]:
             if training.get(key, value) != value
         }
         if others:
-            settings = ", ".join(f"{key} {value}" for key, value in others.items())
-            yield _wrapped(f"Command {place} differs from these in: {settings}.")
+            yield _wrapped(f"Command {place} differs from these in: {_settings(others)}.")
     if record.seeds:
         yield "The same training by several seeds, float32, on dev; the first is this one:"
         yield _table(tables.seed_table(record))
     if record.curve:
         yield "The curve; BLEU is corpus BLEU on dev, greedy:"
         yield _table(tables.curve_table(record))
+
+
+def _settings(training: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {'none' if value == '' else value}" for key, value in training.items())
 
 
 def _scores(measured: Measurement) -> Iterator[str]:

@@ -119,8 +119,8 @@ def _differences(record: Record, first: Record) -> dict[str, Any]:
     return {
         name: value
         for name, value in settings(record).items()
-        # An older run knows fewer settings: those it has not are no difference.
-        if name in known and known[name] != value
+        # A run of before a setting was there is one with it off.
+        if (known[name] != value if name in known else value)
     }
 
 

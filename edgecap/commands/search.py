@@ -28,6 +28,13 @@ from edgecap.console import ERRORS, load_keras, print_json, print_table, progres
     help="Length penalties to try with each width but 1.",
 )
 @click.option(
+    "--ngrams",
+    type=Numbers(0, 20),
+    default=(),
+    help="Lengths of word sequences that no caption may say twice, 0 for any, to try with each; "
+    "the run's own if not given.",
+)
+@click.option(
     "--by",
     "judge",
     default="bleu-4",
@@ -48,6 +55,7 @@ def search(
     limit: int | None,
     beams: tuple[int, ...],
     penalties: tuple[float, ...],
+    ngrams: tuple[int, ...],
     judge: str,
     store: bool,
     cache: Path | None,
@@ -63,7 +71,7 @@ def search(
     \b
     Examples:
       edgecap search runs/mine --data flickr8k
-      edgecap search runs/mine --data flickr8k --beams 1,3 --by cider-d --store
+      edgecap search runs/mine --data flickr8k --beams 1,3 --ngrams 0,3 --by cider-d --store
     """
     load_keras()
     from edgecap.box import find_run
@@ -79,7 +87,7 @@ def search(
     folder = find_run(run)
     captioner = TrainedCaptioner.load(folder)
     design = captioner.design
-    searches = grid(design.defaults, beams, penalties)
+    searches = grid(design.defaults, beams, penalties, ngrams)
     dataset = load_dataset(data, images=images)
     photos = dataset.split(split)[:limit]
     with progress_bars() as report:
@@ -122,11 +130,11 @@ def search(
         return
     print_table(
         f"{run} on {dataset.name} {split}, {len(photos)} photographs",
-        ("search", "BLEU-1", "2", "3", "4", "CIDEr-D", "different", "words", "limits broken"),
+        ("search", "BLEU-1/2/3/4", "CIDEr-D", "unlike", "words", "limits broken"),
         [
             (
                 f"{one.name} *" if one is best else one.name,
-                *(f"{score:.1f}" for score in one.bleu),
+                " / ".join(f"{score:.1f}" for score in one.bleu),
                 f"{one.cider_d:.3f}",
                 str(one.different),
                 f"{one.mean_words:.1f}",

@@ -86,6 +86,8 @@ class Trainer:
         # More or fewer epochs, and more patience, are what resuming is for.
         free = {"epochs", "tune_epochs", "reward_epochs", "patience"}
         mine = self._settings()
+        # A checkpoint of before a setting was there is of a training with its default.
+        settings = {**json.loads(json.dumps(dataclasses.asdict(TrainingOptions()))), **settings}
         changed = [name for name in mine if name not in free and mine[name] != settings.get(name)]
         if changed:
             detail = ", ".join(f"{name} {settings.get(name)} -> {mine[name]}" for name in changed)

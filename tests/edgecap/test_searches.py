@@ -28,6 +28,16 @@ def test_greedy_search_is_tried_once_for_all_penalties() -> None:
     assert {one.max_words for one in found} == {12}
 
 
+def test_each_is_tried_with_each_ban_on_repeating() -> None:
+    found = grid(DecodingOptions(no_repeat_ngram=4), (1, 2), (1,), (3, 0))
+    assert [(one.beam, one.no_repeat_ngram) for one in found] == [(1, 0), (1, 3), (2, 0), (2, 3)]
+    assert [
+        one.no_repeat_ngram for one in grid(DecodingOptions(no_repeat_ngram=4), (1,), (1,))
+    ] == [4]
+    said = Tried(found[3], (1, 1, 1, 1), 1, different=1, mean_words=1, broken=())
+    assert said.name == "beam 2, penalty 1, 3-grams once"
+
+
 @pytest.mark.parametrize(("beams", "penalties"), [((0,), (1,)), ((3,), (11,)), ((3,), ())])
 def test_illegal_searches_are_refused(beams: tuple[int], penalties: tuple[float]) -> None:
     with pytest.raises(OptionError):
