@@ -17,6 +17,7 @@ from edgecap.captioner import TrainedCaptioner, read_design
 from edgecap.decoders import DECODERS
 from edgecap.features import features_now
 from edgecap.metrics import BleuJudge
+from edgecap.training.checkpoint import read_checkpoint
 from edgecap.training.loop import Trainer
 from edgecap.training.options import TrainingOptions
 from edgecap.training.reading import Reading
@@ -192,6 +193,26 @@ def test_resuming_from_other_beginnings_is_refused(
     trainer = open_session(*settings, begun_from=tmp_path / "other").trainer(tmp_path / "run")
     with pytest.raises(OptionError, match="begun_from"):
         trainer.resume()
+
+
+def test_a_checkpoint_of_before_a_setting_was_there_has_it_by_default(
+    open_session: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("training.epochs=1", "training.reward_epochs=0")
+    open_session(*settings).trainer(tmp_path / "run").run()
+
+    def older(path: Path) -> Any:
+        history, known, arrays = read_checkpoint(path)
+        del known["reward_unlike"]
+        return history, known, arrays
+
+    monkeypatch.setattr("edgecap.training.loop.read_checkpoint", older)
+    again = open_session(*settings).trainer(tmp_path / "run")
+    again.resume()
+    assert len(again.history) == 1
+    other = open_session(*settings, "training.reward_unlike=1").trainer(tmp_path / "run")
+    with pytest.raises(OptionError, match=r"reward_unlike 0\.0 -> 1"):
+        other.resume()
 
 
 @pytest.mark.parametrize(
