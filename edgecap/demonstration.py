@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecap.box import find_run, sample_photos
+from edgecap.captioner import read_design
 from edgecap.exporting import CalibrationPhotos, ParityImages, bleu4_difference
 from edgecap.files import make_folder
 from edgecap.pictures import write_contact_sheet
 from edgecap.targets import caption_by_files, export_targets
 from edgecap.timing import time_files
+from edgecap_runtime.options import search_name
 
 if TYPE_CHECKING:
     from edgecap_export import Calibration, ExportReport
@@ -96,7 +98,7 @@ class Demonstration:
     """The contact sheet."""
 
     captions: dict[str, dict[str, str]]
-    """Photograph to target to caption, by beam."""
+    """Photograph to target to caption, by the captioner's own search."""
 
     @property
     def calibration(self) -> Calibration | None:
@@ -170,7 +172,9 @@ def demonstrate(
     by_photo = [{target: said[target][place] for target in files} for place in range(len(photos))]
     picture = out / "captions.png"
     lines = [_lines(texts) for texts in by_photo]
-    write_contact_sheet(photos, lines, "What the captioner says, by beam search", picture)
+    design = read_design(find_run(run))
+    title = f"What {design.name} says, {search_name(design.defaults.beam)}"
+    write_contact_sheet(photos, lines, title, picture)
     captions = {path.name: texts for path, texts in zip(photos, by_photo, strict=True)}
     return Demonstration(len(photos), rows, picture, captions)
 
