@@ -76,10 +76,9 @@ def average_runs(
         model.set_weights([array.astype(np.float32) for array in mean])
     averaged = [
         {
-            "name": design.name,
+            **how_made_before(design.name, design.provenance),
             "run": folder.resolve().name,
             "share": round(share, 4),
-            **how_made_before(design.provenance),
         }
         for design, (folder, _), share in zip(designs, parts, shares, strict=True)
     ]

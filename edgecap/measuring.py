@@ -76,26 +76,26 @@ def measure_captioner(
         )
         files = {target: exported[target].path for target in _SHOWN if target in exported}
         said = caption_by_files(files, photos, say)
-        manifest = read_manifest(next(iter(exported.values())).path)
-    own = manifest.defaults.beam
+        first = next(iter(exported.values()))
+        manifest = read_manifest(first.path)
+    own = search_name(manifest.defaults.beam)
     calibrations = [report.calibration for report in exported.values() if report.calibration]
     # A captioner whose own search is greedy is proven by a beam too, and scored by it.
-    wide = next(iter(exported.values())).parity.beam
-    by_search = {"greedy": "greedy", search_name(wide): "beam"}
+    by_search = {"greedy": "greedy", search_name(first.parity.beam): "beam"}
     reports = {target: report.parity.scores or {} for target, report in exported.items()}
-    first = next(iter(reports.values()))
+    scores = next(iter(reports.values()))
     return Measurement(
         data=dataset.name,
         split=split,
         images=len(chosen),
-        search=search_name(own),
+        search=own,
         calibration={
             "images": len(calibrations[0].names) if calibrations else 0,
             "of": f"the train split of {dataset.name}" if given else "the samples in the box",
             "seed": 0,
         },
-        keras={name: first[key]["keras"] for name, key in by_search.items()},
-        mentions=first[by_search[search_name(own)]]["mentions"],
+        keras={name: scores[key]["keras"] for name, key in by_search.items()},
+        mentions=scores[by_search[own]]["mentions"],
         targets=tuple(
             _figures(target, report, reports[target], by_search)
             for target, report in exported.items()

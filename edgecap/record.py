@@ -108,13 +108,18 @@ class Record:
         # Runs that are averaged have begun from the same one.
         found: dict[Any, Mapping[str, Any]] = {}
         for place, training in enumerate(_trainings(self.provenance)):
-            found.setdefault(training.get("command", place), training)
+            found.setdefault(training.get("command") or place, training)
         return list(found.values())
 
     @property
     def commands(self) -> list[str]:
         """Commands that make it, in their order; empty where they are not known."""
         return [each["command"] for each in self.trainings if each.get("command")]
+
+    @property
+    def seconds(self) -> float:
+        """What those trainings took; 0 where it is not known."""
+        return float(sum(each.get("scores", {}).get("seconds", 0) for each in self.trainings))
 
     @classmethod
     def of_run(cls, folder: Path, others: Sequence[Path] = ()) -> Record:
@@ -185,10 +190,10 @@ def write_record(record: Record, folder: Path) -> None:
         stream.write(f"{text}\n".encode())
 
 
-def how_made_before(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the record of a run keeps of a run that it comes from."""
+def how_made_before(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the record of a run keeps of a run that it comes from, by its name."""
     kept = ("command", "training", "scores", "begun_from", "teachers", "averaged")
-    return {key: provenance[key] for key in kept if key in provenance}
+    return {"name": name, **{key: provenance[key] for key in kept if key in provenance}}
 
 
 def _trainings(made: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -159,9 +159,8 @@ def _made_by(record: Record) -> Iterator[str]:
     scores = made.get("scores", {})
     if "best_epoch" in scores:
         facts.append(f"the best of {scores['epochs']} epochs was number {scores['best_epoch']}")
-    seconds = sum(step.get("scores", {}).get("seconds", 0) for step in steps)
-    if seconds:
-        facts.append(f"{seconds / 60:.0f} minutes of training")
+    if record.seconds:
+        facts.append(f"{record.seconds / 60:.0f} minutes of training")
     if facts:
         yield _wrapped(", ".join(facts) + ".")
     if training:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edgecap.box import find_run
 from edgecap.commands._options import dataset_options
 from edgecap.console import how_made, load_keras, print_json, print_scores, progress_bar
 from edgecap_runtime.errors import OptionError
@@ -67,16 +68,10 @@ def _part(word: str) -> tuple[Path, float]:
     """Take RUN or RUN=WEIGHT apart; a folder whose name has a = in it goes before a weight."""
     run, sign, weight = word.rpartition("=")
     if not sign or Path(word).is_dir():
-        return _found(word), 1.0
+        return find_run(word), 1.0
     try:
-        return _found(run), float(weight)
+        return find_run(run), float(weight)
     except ValueError:
         raise OptionError(
             f"{word!r} gives {weight!r} as the weight of {run!r}; give a number above 0"
         ) from None
-
-
-def _found(run: str) -> Path:
-    from edgecap.box import find_run
-
-    return find_run(run)

@@ -81,7 +81,7 @@ def _row(folder: Path, record: Record, first: Record, greedy: bool) -> dict[str,
         "averaged": {part["run"]: part["share"] for part in made.get("averaged", ())},
         "epochs": _epochs(record),
         "differs": _differences(record, first),
-        "minutes": round(sum(_seconds(each) for each in record.trainings) / 60, 1),
+        "minutes": round(record.seconds / 60, 1),
         "search": search,
         "scores": dev[search],
         "commands": record.commands,
@@ -98,10 +98,6 @@ def _epochs(record: Record) -> dict[str, int]:
             counts[phase] += before.get("training", {}).get(setting, 0)
         before = before.get("begun_from")
     return {phase: counts[phase] for phase in _PHASES if counts[phase]}
-
-
-def _seconds(training: Mapping[str, Any]) -> float:
-    return float(training.get("scores", {}).get("seconds", 0))
 
 
 def _differences(record: Record, first: Record) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Trainer:
         free = {"epochs", "tune_epochs", "reward_epochs", "patience"}
         mine = self._settings()
         # A checkpoint of before a setting was there is of a training with its default.
-        settings = {**json.loads(json.dumps(dataclasses.asdict(TrainingOptions()))), **settings}
+        settings = {**_plain(dataclasses.asdict(TrainingOptions())), **settings}
         changed = [name for name in mine if name not in free and mine[name] != settings.get(name)]
         if changed:
             detail = ", ".join(f"{name} {settings.get(name)} -> {mine[name]}" for name in changed)
@@ -214,9 +214,13 @@ class Trainer:
             "begun_from": self._begun_from,
             "teachers": len(self._material.teachers),
         }
-        # As a checkpoint gives it back: JSON has lists for tuples.
-        plain: dict[str, Any] = json.loads(json.dumps(settings))
-        return plain
+        return _plain(settings)
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    """Give settings as a checkpoint gives them back: JSON has lists for tuples."""
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
 
 
 def _best(history: Sequence[Epoch]) -> Epoch:

@@ -107,12 +107,10 @@ class TrainingSession:
             **(provenance or {}),
         }
         if before is not None:
-            about["begun_from"] = {"name": before.name, **how_made_before(before.provenance)}
+            about["begun_from"] = how_made_before(before.name, before.provenance)
         if teachers:
             known = [read_design(teacher) for teacher in teachers]
-            about["teachers"] = [
-                {"name": each.name, **how_made_before(each.provenance)} for each in known
-            ]
+            about["teachers"] = [how_made_before(each.name, each.provenance) for each in known]
         if before is not None:
             vocabulary = before.vocabulary
         else:

@@ -107,6 +107,20 @@ def tiny_weights(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
+def save_with_other_words(run: Path, out: Path) -> Path:
+    """Save a run again, its last word another; gives the new folder."""
+    import dataclasses
+
+    from edgecap.captioner import TrainedCaptioner
+
+    captioner = TrainedCaptioner.load(run)
+    words = (*captioner.design.vocabulary.words[:-1], "octarine")
+    vocabulary = dataclasses.replace(captioner.design.vocabulary, words=words)
+    captioner.design = dataclasses.replace(captioner.design, vocabulary=vocabulary)
+    captioner.save(out)
+    return out
+
+
 TINY_SETTINGS = (
     "encoder.size=32",
     "encoder.width=0.25",

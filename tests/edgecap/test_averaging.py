@@ -17,6 +17,8 @@ from edgecap.cli import main
 from edgecap.record import Record
 from edgecap_runtime.errors import OptionError
 
+from .conftest import save_with_other_words
+
 
 def run(*words: object) -> Result:
     return CliRunner().invoke(main, [str(word) for word in words])
@@ -95,14 +97,9 @@ def test_what_can_not_be_averaged_is_refused(others: list[Path], tmp_path: Path)
     for weight in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(OptionError, match="give a number above 0"):
             average_runs([(first, 1), (second, weight)])
-    captioner = TrainedCaptioner.load(first)
-    words = list(captioner.design.vocabulary.words)
-    words[-1] = "octarine"
-    vocabulary = dataclasses.replace(captioner.design.vocabulary, words=tuple(words))
-    captioner.design = dataclasses.replace(captioner.design, vocabulary=vocabulary)
-    captioner.save(tmp_path / "other")
+    other = save_with_other_words(first, tmp_path / "other")
     with pytest.raises(OptionError, match="has another vocabulary than"):
-        average_runs([(first, 1), (tmp_path / "other", 1)])
+        average_runs([(first, 1), (other, 1)])
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +26,7 @@ from edgecap.views import random_view
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.vocabulary import Vocabulary
 
-from .conftest import TINY_SETTINGS
+from .conftest import TINY_SETTINGS, save_with_other_words
 
 Opener = Callable[..., TrainingSession]
 
@@ -257,14 +256,9 @@ def test_crops_are_views_of_their_own_and_the_same_each_time(open_session: Opene
 def test_a_teacher_with_other_words_is_refused(
     open_session: Opener, tiny_run: Path, tmp_path: Path
 ) -> None:
-    teacher = TrainedCaptioner.load(tiny_run)
-    words = list(teacher.design.vocabulary.words)
-    words[-1] = "octarine"
-    vocabulary = dataclasses.replace(teacher.design.vocabulary, words=tuple(words))
-    teacher.design = dataclasses.replace(teacher.design, vocabulary=vocabulary)
-    teacher.save(tmp_path / "teacher")
+    teacher = save_with_other_words(tiny_run, tmp_path / "teacher")
     with pytest.raises(OptionError, match="which are not the"):
-        open_session(teachers=(tmp_path / "teacher",))
+        open_session(teachers=(teacher,))
 
 
 def test_a_pupil_learns_the_colours_from_its_teacher_alone(
