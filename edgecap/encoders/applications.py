@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from edgecap.encoders.pooling import POOLINGS
 from edgecap.encoders.registry import EncoderOptions
 
 
 def pooled(
     network: str, *, has_width: bool = True, **settings: Any
 ) -> Callable[[EncoderOptions, str | None], Any]:
-    """Make an `Encoder.build`: a network without its classifier, a global average at its end.
+    """Make an `Encoder.build`: a network without its classifier, its last map pooled.
 
     Args:
         network: its name in `keras.applications`.
@@ -23,13 +24,19 @@ def pooled(
         import keras
 
         width = {"alpha": options.width} if has_width else {}
-        return getattr(keras.applications, network)(
+        # Keras' own average keeps the graph that features are cached by.
+        by_keras = options.pooling == "average"
+        whole = getattr(keras.applications, network)(
             input_shape=(options.size, options.size, 3),
             include_top=False,
-            pooling="avg",
+            pooling="avg" if by_keras else None,
             weights=weights,
             **width,
             **settings,
         )
+        if by_keras:
+            return whole
+        pool = POOLINGS[options.pooling]
+        return keras.Model(whole.input, pool(whole.output), name=whole.name)
 
     return build

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgecap.encoders.pooling import POOLINGS
 from edgecap.registry import Registry
 from edgecap_runtime.errors import EdgecapError, OptionError, first_line
 
@@ -20,6 +21,9 @@ class EncoderOptions:
 
     width: float = 1.0
     """Width multiplier (MobileNet's alpha): the share of channels kept in each layer."""
+
+    pooling: str = "average"
+    """How the last feature map becomes features: a name in `edgecap.encoders.pooling`."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,9 @@ class Encoder:
         """Refuse a size or width that the network, or its ImageNet weights, have not.
 
         Raises:
-            OptionError: such a size or width.
+            OptionError: such a size or width, or an unknown pooling.
         """
+        POOLINGS[options.pooling]
         if options.size < self.least_size:
             raise OptionError(
                 f"encoder {self.name!r} can't see images of size {options.size}; set encoder.size "

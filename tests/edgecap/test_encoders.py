@@ -89,6 +89,40 @@ def test_features_are_those_of_keras_applications(name: str, tmp_path: Path) -> 
     assert np.abs(twice - expected).max() > 0.1 * largest
 
 
+def last_map(encoder: Any, pixels: np.ndarray) -> np.ndarray:
+    """What the encoder's network sees last as a map, [N, h, w, C]."""
+    (network,) = [layer for layer in encoder.layers if isinstance(layer, keras.Model)]
+    end = [layer for layer in network.layers if len(layer.output.shape) == 4]
+    ends = [layer for layer in end if "Pooling" not in type(layer).__name__]
+    return np.asarray(keras.Model(network.input, ends[-1].output)(pixels / 127.5 - 1))
+
+
+@pytest.mark.parametrize("side", [32, 64, 96, 224])  # maps of 1, 2, 3 and 7
+def test_poolings_are_means_and_maxima_of_the_last_map(side: int) -> None:
+    pixels = np.random.default_rng(side).uniform(0, 255, (3, side, side, 3)).astype(np.float32)
+
+    def features_by(pooling: str) -> tuple[np.ndarray, np.ndarray]:
+        keras.utils.set_random_seed(4)
+        encoder = ENCODERS["mobilenet"].model(EncoderOptions(side, 0.25, pooling), None)
+        features = np.asarray(encoder(pixels))
+        assert encoder.output_shape == (None, features.shape[1])
+        return features, last_map(encoder, pixels)
+
+    features, seen = features_by("average_and_maximum")
+    assert seen.shape[1:3] == (side // 32, side // 32)
+    np.testing.assert_allclose(features[:, :256], seen.mean((1, 2)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(features[:, 256:], seen.max((1, 2)), rtol=1e-4, atol=1e-6)
+
+    features, seen = features_by("quarters")
+    half = -(-seen.shape[1] // 2)
+    near, far = slice(None, half), slice(-half, None)
+    places = [(near, near), (near, far), (far, near), (far, far)]
+    places = places if side > 32 else places[:1]
+    quarters = [seen[:, down, across].mean((1, 2)) for down, across in places]
+    expected = np.concatenate([seen.mean((1, 2)), *quarters], 1)
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "weights", "sentence"),
     [
@@ -110,6 +144,11 @@ def test_a_size_or_width_that_it_has_not_is_refused_in_a_sentence(
         ENCODERS[name].model(options, weights)
     assert repr(name) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_an_unknown_pooling_is_refused() -> None:
+    with pytest.raises(OptionError, match="unknown pooling 'sum'; choose one of: average, "):
+        ENCODERS["mobilenet"].model(EncoderOptions(pooling="sum"), None)
 
 
 def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
