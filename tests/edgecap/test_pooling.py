@@ -1,0 +1,63 @@
+"""Each pooling is trained from, and its files say what the trained model says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgecap.captioner import TrainedCaptioner
+from edgecap.encoders.pooling import POOLINGS
+from edgecap.training.session import TrainingSession
+from edgecap_export import export
+from edgecap_runtime import Captioner
+
+from .conftest import TINY_SETTINGS
+
+MORE = sorted(set(POOLINGS) - {"average"})
+
+
+@pytest.fixture(scope="module", params=MORE)
+def pooled(
+    request: pytest.FixtureRequest,
+    tiny_data: Path,
+    tiny_weights: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> TrainedCaptioner:
+    """A captioner that learned the colours from a map of two lines."""
+    folder = tmp_path_factory.mktemp("pooled")
+    settings = (
+        *TINY_SETTINGS, "encoder.size=64", f"encoder.pooling={request.param}",
+        "training.epochs=30", "training.patience=30",
+    )  # fmt: skip
+    session = TrainingSession.open(tiny_data, settings=settings, minimum_count=1)
+    session.encode(tiny_weights, cache=folder / "cache")
+    trainer = session.trainer(folder / "run")
+    trainer.run()
+    scores = session.finish(folder / "run", trainer)
+    assert scores["dev"]["greedy"]["corpus_bleu"][0] > 80
+    assert json.loads((folder / "run" / "run.json").read_text())["encoder"] == {
+        "name": "mobilenet", "size": 64, "width": 0.25, "pooling": request.param,
+    }  # fmt: skip
+    loaded = TrainedCaptioner.load(folder / "run")
+    width = {"average_and_maximum": 2, "quarters": 5}[request.param] * 256
+    assert loaded.encoder.output_shape == (None, width)
+    return loaded
+
+
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
+@pytest.mark.parametrize("recipe", ["float32", "dynamic-int8"])
+def test_a_file_says_what_the_captioner_says(
+    pooled: TrainedCaptioner, tiny_data: Path, suffix: str, recipe: str, tmp_path: Path
+) -> None:
+    photographs = sorted((tiny_data / "images").iterdir())
+    path = tmp_path / f"captioner{suffix}"
+    # The random encoder's features differ by so little that the decoder's standardising enlarges
+    # the last bit past the gate.
+    report = export(pooled.source(), path, recipe=recipe, images=photographs, gate=False)
+    assert report.parity is not None
+    assert report.parity.token_exact_greedy >= (1 if recipe == "float32" else 0.9)
+    with Captioner.load(path, threads=1) as captioner:
+        said = [captioner.caption(photo, beam=1).text for photo in photographs[:8]]
+    assert len(set(said)) > 2
