@@ -22,7 +22,11 @@ class WorkerError(Exception):
 
 
 def thread_settings(threads: int) -> dict[str, str]:
-    """Give the environment in which every target runs: the same threads for every library."""
+    """Give the environment in which every target runs: the same threads for every library.
+
+    And byte code is kept, whatever this process was told: an installed package has it, and a cold
+    start without would time Python's compiler.
+    """
     count = str(threads)
     names = ("OMP", "OPENBLAS", "MKL")
     return {
@@ -34,6 +38,7 @@ def thread_settings(threads: int) -> dict[str, str]:
         "TF_ENABLE_ONEDNN_OPTS": "1",
         "KERAS_BACKEND": "tensorflow",
         "CUDA_VISIBLE_DEVICES": "-1",
+        "PYTHONDONTWRITEBYTECODE": "",
     }
 
 

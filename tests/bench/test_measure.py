@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -211,11 +214,20 @@ def test_every_library_gets_the_same_threads() -> None:
     assert set(counts.values()) == {"3"}
 
 
+def test_workers_keep_byte_code_though_this_process_does_not() -> None:
+    told = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    ask = (sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)")
+
+    def answer(environment: dict[str, str]) -> str:
+        return subprocess.run(ask, env=environment, capture_output=True, text=True).stdout.strip()
+
+    assert answer(told) == "True"
+    assert answer({**told, **thread_settings(1)}) == "False"
+
+
 def test_memory_is_a_workers_own(tmp_path: Path) -> None:
     """Not what this process holds when it starts one, which `ru_maxrss` would count."""
     ballast = bytearray(b"x" * 300_000_000)
-    import sys
-
     worker = WorkerProcess(
         (sys.executable, "-P", "-m", "edgecap_bench.worker"), {}, tmp_path / "log", 30
     )
