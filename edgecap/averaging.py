@@ -18,7 +18,7 @@ import numpy as np
 
 from edgecap.captioner import Design, TrainedCaptioner, read_design
 from edgecap.data import Dataset
-from edgecap.features import Progress, image_features
+from edgecap.features import Progress
 from edgecap.inference import KerasCaptions, score_searches
 from edgecap.record import how_made_before
 from edgecap_runtime.errors import OptionError
@@ -117,13 +117,7 @@ def score_average(
         {"split", "dev_images", "dev": {"greedy": figures, ...}}, as a training's record has them.
     """
     photos = dataset.split(split)
-    features = image_features(
-        captioner.encoder,
-        captioner.design.preparation,
-        [photo.path for photo in photos],
-        cache=cache,
-        progress=progress,
-    )
+    features = captioner.features([photo.path for photo in photos], cache=cache, progress=progress)
     captions = KerasCaptions(captioner.decoder, captioner.design.vocabulary)
     references = [photo.captions for photo in photos]
     dev = score_searches(captions, features, references, captioner.design.defaults, progress)

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 
 from edgecap.decoders import DECODERS
 from edgecap.encoders import ENCODERS, EncoderOptions
+from edgecap.features import Progress, image_features
 from edgecap.files import load_weights, make_folder, save_weights
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.decoding import DecodingOptions
@@ -122,6 +123,21 @@ class TrainedCaptioner:
             for array in model.get_weights():
                 digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+    def features(
+        self,
+        photos: Sequence[Path],
+        *,
+        cache: Path | None = None,
+        progress: Progress | None = None,
+    ) -> np.ndarray:
+        """Encode photographs, or read what was cached of them; see `image_features`.
+
+        Returns:
+            float32 [len(photos), F].
+        """
+        preparation = self.design.preparation
+        return image_features(self.encoder, preparation, photos, cache=cache, progress=progress)
 
     def source(self) -> Any:
         """This captioner as `edgecap_export.export` takes it."""

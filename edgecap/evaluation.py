@@ -281,14 +281,11 @@ def _by_run(
 ) -> Iterator[tuple[str, list[list[str]]]]:
     from edgecap.box import find_run
     from edgecap.captioner import TrainedCaptioner
-    from edgecap.features import image_features
     from edgecap.inference import KerasCaptions
 
     captioner = TrainedCaptioner.load(find_run(run))
     design = captioner.design
-    features = image_features(
-        captioner.encoder, design.preparation, photos, cache=cache, progress=progress
-    )
+    features = captioner.features(photos, cache=cache, progress=progress)
     captions = KerasCaptions(captioner.decoder, design.vocabulary)
     for beam in beams:
         options = design.defaults.changed(beam=beam)

@@ -79,7 +79,6 @@ def search(
     from edgecap.data import load_dataset
     from edgecap.evaluation import fault_rules
     from edgecap.exporting import check_is_run
-    from edgecap.features import image_features
     from edgecap.inference import KerasCaptions
     from edgecap.searches import best_search, grid, try_searches
 
@@ -91,9 +90,7 @@ def search(
     dataset = load_dataset(data, images=images)
     photos = dataset.split(split)[:limit]
     with progress_bars() as report:
-        features = image_features(
-            captioner.encoder,
-            design.preparation,
+        features = captioner.features(
             [photo.path for photo in photos],
             cache=cache,
             progress=lambda done, total: report("photographs", done, total),

@@ -16,7 +16,7 @@ from edgecap.captioner import Design, TrainedCaptioner, read_design, write_desig
 from edgecap.data import Dataset, load_dataset
 from edgecap.decoders import DECODERS
 from edgecap.encoders import ENCODERS, EncoderOptions
-from edgecap.features import Progress, image_features
+from edgecap.features import Progress
 from edgecap.files import save_weights
 from edgecap.inference import KerasCaptions, score_searches
 from edgecap.record import how_made_before
@@ -181,13 +181,7 @@ class TrainingSession:
                 "--minimum-count"
             )
         paths = [photo.path for photo in self.dataset.split("train")]
-        features = image_features(
-            captioner.encoder,
-            captioner.design.preparation,
-            paths,
-            cache=cache,
-            progress=progress,
-        )
+        features = captioner.features(paths, cache=cache, progress=progress)
         return Teacher(captioner.decoder, features, DECODERS[self.design.decoder].learns_from)
 
     def finish(
