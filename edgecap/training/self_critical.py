@@ -12,26 +12,25 @@ smoothing scores below it: all are made less likely, ends of captions too, and d
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from edgecap.inference import KerasCaptions
-from edgecap.metrics import BleuJudge, DocumentFrequencies, UnigramJudge
 from edgecap.training.batches import BATCHES, Words
 from edgecap.training.lookalikes import Lookalikes
 from edgecap.training.options import TrainingOptions
+from edgecap.training.reward import Reward
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.vocabulary import Vocabulary
 
-_END = "</s>"
-"""Stands for the end of a caption in its n-grams: one that stops at "on a" then scores worse. The
-known ugliness of captions trained on CIDEr-D is that they learn to end so."""
-
 _IMAGES = 256
 """Images whose captions are sampled together."""
+
+Scorer = Callable[[int, list[str]], float]
+"""From an image's place in a round and words to what they are worth."""
 
 
 class SelfCritic:
@@ -48,7 +47,7 @@ class SelfCritic:
         features: np.ndarray,
         words: Words,
     ) -> None:
-        """Weigh the references.
+        """Prepare to score.
 
         Args:
             decoder: a compiled decoder.
@@ -66,13 +65,8 @@ class SelfCritic:
         # Every prefix of a sampled caption is learned from, not a draw of some.
         self._options = dataclasses.replace(options, prefixes=options.longest + 1)
         self._features = features
-        ended = [[[*caption, _END] for caption in of_image] for of_image in words]
-        frequencies = DocumentFrequencies(ended)
-        self._consensus = [frequencies.judge(of_image) for of_image in ended]
-        self._precision = [UnigramJudge(of_image) for of_image in words]
-        self._bleu4 = [BleuJudge(of_image) for of_image in ended] if options.reward_bleu4 else []
+        self._reward = Reward(words, options)
         self._lookalikes = Lookalikes(features[0]) if options.reward_unlike else None
-        self._rivals: dict[int, np.ndarray] = {}
 
     def learn(self, seed: int, report: Callable[[int, int], None]) -> float:
         """Learn from all images once; gives the mean reward of the sampled captions.
@@ -95,51 +89,38 @@ class SelfCritic:
     ) -> list[float]:
         """Sample, score and learn; gives the samples' rewards."""
         samples = self._options.samples
-        if self._lookalikes is not None:
-            # The same ones for all samples of an image, which are compared with each other.
-            drawn = self._lookalikes.draw(images, dice)
-            self._rivals = dict(zip(images.tolist(), drawn, strict=True))
+        score = self._scorer(images, dice)
         rows = np.repeat(features, samples, axis=0)
         said = self._captions.sampled(rows, self._options.longest, dice)
         captions = [said[start : start + samples] for start in range(0, len(said), samples)]
         scores = np.array(
-            [
-                [self._score(image, words) for words in of_image]
-                for image, of_image in zip(images, captions, strict=True)
-            ]
+            [[score(place, words) for words in own] for place, own in enumerate(captions)]
         )
-        advantages = self._advantages(scores, images, features)
+        advantages = self._advantages(scores, features, score)
         batches = self._batches(features[None], captions, self._vocabulary, self._options)
         for inputs, targets, weights in _weighed(batches, advantages.ravel().astype(np.float32)):
             self._decoder.train_on_batch(inputs, targets, sample_weight=weights)
         return scores.ravel().tolist()
 
-    def _advantages(
-        self, scores: np.ndarray, images: np.ndarray, features: np.ndarray
-    ) -> np.ndarray:
+    def _scorer(self, images: np.ndarray, dice: np.random.Generator) -> Scorer:
+        """Give what scores the captions of this round's images, by their places in it."""
+        rivals: Sequence[Sequence[int]] = [()] * len(images)
+        if self._lookalikes is not None:
+            # The same ones for all samples of an image, which are compared with each other.
+            rivals = self._lookalikes.draw(images, dice).tolist()
+        return lambda place, words: self._reward.of(int(images[place]), words, rivals[place])
+
+    def _advantages(self, scores: np.ndarray, features: np.ndarray, score: Scorer) -> np.ndarray:
         """Compare scores [images, samples] with what each sample is judged by."""
         if self._options.reward_baseline == "greedy":
             search = DecodingOptions(beam=1, max_words=self._options.longest)
             said = self._captions.best(features, search)
-            greedy = [self._score(image, words) for image, words in zip(images, said, strict=True)]
+            greedy = [score(place, words) for place, words in enumerate(said)]
             return np.asarray(scores - np.array(greedy)[:, None])
         # Each sample against the mean of the image's others.
         samples = self._options.samples
         others: np.ndarray = (scores - scores.mean(axis=1, keepdims=True)) * samples / (samples - 1)
         return others
-
-    def _score(self, image: int, words: list[str]) -> float:
-        options = self._options
-        # One that was cut has no end, and no end's n-grams.
-        ended = [*words, *([_END] if len(words) < options.longest else [])]
-        score = self._consensus[image].score(ended)
-        score += options.reward_bleu * self._precision[image].score(words)
-        if options.reward_bleu4:
-            score += options.reward_bleu4 * self._bleu4[image].score(ended)
-        if options.reward_unlike:
-            rivals = [self._consensus[rival].score(ended) for rival in self._rivals[image]]
-            score -= options.reward_unlike * float(np.mean(rivals))
-        return score
 
 
 def _weighed(batches: Any, advantages: np.ndarray) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:

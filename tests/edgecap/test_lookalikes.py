@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from edgecap.training import lookalikes
 from edgecap.training.lookalikes import Lookalikes
 from edgecap.training.options import TrainingOptions
-from edgecap.training.self_critical import SelfCritic
-from edgecap_runtime.vocabulary import Vocabulary
+from edgecap.training.reward import Reward
 
 
 @given(st.integers(2, 60), st.integers(0, 2**32), st.sampled_from([7, 1024]))
@@ -49,31 +48,17 @@ def test_a_caption_that_would_do_for_both_is_worth_less() -> None:
         [["some", "people", "eat"]] * 5,
     ]
 
-    def critic(unlike: float) -> SelfCritic:
+    def worth(unlike: float, image: int, caption: list[str]) -> float:
         options = TrainingOptions(reward_bleu=0, reward_unlike=unlike)
-        vocabulary = Vocabulary(("<pad>", "<s>", "</s>"), 1, 2, padding_id=0)
-        features = np.eye(3, dtype=np.float32)[None]
-        made = SelfCritic(
-            None,
-            "captions",
-            None,
-            vocabulary,
-            options,
-            features=features,
-            words=words,  # type: ignore[arg-type]
-        )
-        made._rivals = {0: np.array([1, 2])}
-        return made
+        return Reward(words, options).of(image, caption, rivals=[1, 2])
 
     own = ["a", "red", "dog", "runs", "far"]
     shared = ["a", "red", "dog"]
-    plain, weighed = critic(0), critic(0.5)
-    assert weighed._score(0, own) < plain._score(0, own)
-    kept = [weighed._score(0, said) / plain._score(0, said) for said in (own, shared)]
+    assert worth(0.5, 0, own) < worth(0, 0, own)
+    kept = [worth(0.5, 0, said) / worth(0, 0, said) for said in (own, shared)]
     assert kept[0] > kept[1]
-    ended = [*shared, "</s>"]
-    taken = 0.5 * (weighed._consensus[1].score(ended) + weighed._consensus[2].score(ended)) / 2
-    assert weighed._score(0, shared) == pytest.approx(plain._score(0, shared) - taken)
+    taken = 0.5 * (worth(0, 1, shared) + worth(0, 2, shared)) / 2
+    assert worth(0.5, 0, shared) == pytest.approx(worth(0, 0, shared) - taken)
 
 
 def _dice() -> np.random.Generator:
