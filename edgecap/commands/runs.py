@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edgecap.console import print_json, print_table
+from edgecap.encoders import EncoderOptions
 from edgecap.markdown import markdown_table
 from edgecap.record import Record
+from edgecap.training.options import TrainingOptions
 from edgecap_runtime.errors import OptionError
 
 _COLUMNS = ("run", "learned", "differs in", "min", "BLEU-1/2/3/4", "CIDEr-D", "unlike")
@@ -21,6 +24,12 @@ _PHASES = {"words": "epochs", "encoder": "tune_epochs", "captions": "reward_epoc
 
 _NOT_MEANS = (*_PHASES.values(), "patience", "seed")
 """Settings that "learned" tells already, or that are no means to an end."""
+
+_DEFAULTS = {
+    f"{part}.{name}": list(value) if isinstance(value, tuple) else value
+    for part, options in (("encoder", EncoderOptions()), ("training", TrainingOptions()))
+    for name, value in asdict(options).items()
+}
 
 
 @click.command()
@@ -111,13 +120,9 @@ def _differences(record: Record, first: Record) -> dict[str, Any]:
         }
         return {f"{part}.{name}": value for part in parts for name, value in parts[part].items()}
 
-    known = settings(first)
-    return {
-        name: value
-        for name, value in settings(record).items()
-        # A run of before a setting was there is one with it off.
-        if (known[name] != value if name in known else value)
-    }
+    # A run of before a setting was there is one with its default.
+    known = {**_DEFAULTS, **settings(first)}
+    return {name: value for name, value in settings(record).items() if known.get(name) != value}
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -498,6 +498,16 @@ def test_every_command_has_help(command: str) -> None:
     assert len(done.output.splitlines()) > 5
 
 
+def test_a_run_of_before_a_setting_is_one_with_its_default(trained: Path, tmp_path: Path) -> None:
+    before = tmp_path / "before"
+    shutil.copytree(trained, before)
+    record = json.loads((before / "run.json").read_text())
+    del record["provenance"]["training"]["teaching"], record["encoder"]["pooling"]
+    (before / "run.json").write_text(json.dumps(record))
+    rows = json.loads(run("runs", before, trained, "--json").stdout)
+    assert [row["differs"] for row in rows] == [{}, {}]
+
+
 def test_runs_compares_trainings(trained: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(trained, other)
