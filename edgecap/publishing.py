@@ -14,9 +14,9 @@ import h5py
 import numpy as np
 
 from edgecap.captioner import read_design, write_design
-from edgecap.cards import CARD, NOTES, write_card
+from edgecap.cards import NOTES, write_card
 from edgecap.files import make_folder
-from edgecap.record import RECORD, Record, write_record
+from edgecap.record import RECORD, Record, read_record, write_record
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.errors import OptionError
 
@@ -71,7 +71,7 @@ def publish_run(
 
 
 def keep_record(published: Path, out: Path) -> None:
-    """Copy the record and the card of a published run to a folder that is to hold no weights.
+    """Copy the record of a published run to a folder that is to hold no weights; write its card.
 
     Raises:
         OptionError: the folder holds a run.
@@ -80,10 +80,11 @@ def keep_record(published: Path, out: Path) -> None:
     if (out / "run.json").exists():
         raise OptionError(f"{str(out)!r} holds a captioner with its weights; choose another folder")
     make_folder(out)
-    for name in (RECORD, NOTES, CARD):
+    for name in (RECORD, NOTES):
         if (published / name).exists():
             with open(published / name, "rb") as source, replacing(out / name) as stream:
                 shutil.copyfileobj(source, stream)
+    write_card(read_record(out), out)
 
 
 def _halved(path: Path) -> bytes:

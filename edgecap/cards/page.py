@@ -37,7 +37,8 @@ def write_card(record: Record, folder: Path) -> Path:
     photos = Path(os.path.relpath(sample_photos()[0].parent, folder.resolve()))
     # A folder elsewhere has the samples nowhere near: their names must do.
     near = None if photos.parts.count(os.pardir) > _NEAR else photos
-    page = card_page(record, read_sections(folder / NOTES), near)
+    whole = (folder / "run.json").is_file()
+    page = card_page(record, read_sections(folder / NOTES), near, whole=whole)
     with replacing(folder / CARD) as stream:
         stream.write(page.encode())
     return folder / CARD
@@ -50,17 +51,18 @@ _NEAR = 2
 """Folders up from a captioner in the box to the samples."""
 
 
-def card_page(record: Record, notes: Sections, photos: Path | None) -> str:
+def card_page(record: Record, notes: Sections, photos: Path | None, *, whole: bool = True) -> str:
     """Give the card's text.
 
     Args:
         record: the captioner's.
         notes: what was written by hand, by heading.
         photos: the way from the card to the sample photographs; None shows their names alone.
+        whole: whether the captioner's weights lie beside the card.
     """
     prose = prose_of_data(str(record.provenance.get("data")))
     left = dict(notes)
-    parts = [f"# {record.name}", *_opening(record), *_written(left.pop(OPENING, None))]
+    parts = [f"# {record.name}", *_opening(record, whole), *_written(left.pop(OPENING, None))]
     sections = _measured_sections(record, photos)
     for heading in dict.fromkeys([*_ORDER, *prose, *notes]):
         if heading == OPENING:
@@ -86,7 +88,7 @@ _HOW_TO_CHANGE = (
 )
 
 
-def _opening(record: Record) -> Iterator[str]:
+def _opening(record: Record, whole: bool) -> Iterator[str]:
     encoder, decoder = _part(record.encoder), _part(record.decoder)
     words = "" if record.words is None else f" It knows {record.words} words."
     weights = record.provenance.get("weights")
@@ -96,6 +98,9 @@ def _opening(record: Record) -> Iterator[str]:
     if licence:
         yield f"Licence: {licence}."
     if record.words is None:
+        return
+    if not whole:
+        yield "Its weights are not here; it is made by the commands under *Made by*."
         return
     yield _code(
         f"edgecap caption {record.name} photo.jpg",

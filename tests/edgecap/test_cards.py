@@ -123,6 +123,9 @@ def test_a_record_without_weights_is_known_by_its_command(
     )
     assert done.exit_code == 0, done.output
     assert {path.name for path in (box / "elsewhere").iterdir()} == {"record.json", "README.md"}
+    card = (box / "elsewhere" / "README.md").read_text("utf-8")
+    assert "Its weights are not here" in card
+    assert "edgecap caption elsewhere" not in card
     shutil.copy(published / "record.json", box / "elsewhere" / "record.json")
     shutil.copytree(published, box / "bare")
     (box / "bare" / "record.json").unlink()
