@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, get_type_hints
 
 from edgecap_runtime.errors import OptionError
@@ -32,6 +33,22 @@ def apply_settings(part: str, options: Options, settings: Sequence[str]) -> Opti
             raise OptionError(f"{part} has no option {name!r}; it has: {', '.join(sorted(hints))}")
         changes[name] = _parsed(setting, hints[name], value)
     return dataclasses.replace(options, **changes)  # type: ignore[type-var]
+
+
+def recorded(options: Any) -> dict[str, Any]:
+    """Give a dataclass of options as a record gives it back: JSON has lists for tuples."""
+    fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(options)))
+    return fields
+
+
+def with_defaults(record: Mapping[str, Any], defaults: Any) -> dict[str, Any]:
+    """Fill up a record of options: one of before an option was there has its default.
+
+    Args:
+        record: options by name, as they were written; other entries stay as they are.
+        defaults: the options' dataclass with nothing chosen.
+    """
+    return {**recorded(defaults), **record}
 
 
 def check_parts(settings: Sequence[str], parts: Sequence[str]) -> None:

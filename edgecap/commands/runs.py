@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from edgecap.console import print_json, print_table
 from edgecap.encoders import EncoderOptions
 from edgecap.markdown import markdown_table
 from edgecap.record import Record
+from edgecap.settings import with_defaults
 from edgecap.training.options import TrainingOptions
 from edgecap_runtime.errors import OptionError
 
@@ -24,12 +24,6 @@ _PHASES = {"words": "epochs", "encoder": "tune_epochs", "captions": "reward_epoc
 
 _NOT_MEANS = (*_PHASES.values(), "patience", "seed")
 """Settings that "learned" tells already, or that are no means to an end."""
-
-_DEFAULTS = {
-    f"{part}.{name}": list(value) if isinstance(value, tuple) else value
-    for part, options in (("encoder", EncoderOptions()), ("training", TrainingOptions()))
-    for name, value in asdict(options).items()
-}
 
 
 @click.command()
@@ -113,15 +107,17 @@ def _differences(record: Record, first: Record) -> dict[str, Any]:
     """Give the settings that `first` has not, or has otherwise."""
 
     def settings(each: Record) -> dict[str, Any]:
-        parts = {"encoder": each.encoder, "decoder": each.decoder}
+        # A mean of runs was not trained itself.
         training = each.provenance.get("training", {})
-        parts["training"] = {
-            name: value for name, value in training.items() if name not in _NOT_MEANS
+        training = with_defaults(training, TrainingOptions()) if training else {}
+        parts = {
+            "encoder": with_defaults(each.encoder, EncoderOptions()),
+            "decoder": each.decoder,
+            "training": {name: value for name, value in training.items() if name not in _NOT_MEANS},
         }
         return {f"{part}.{name}": value for part in parts for name, value in parts[part].items()}
 
-    # A run of before a setting was there is one with its default.
-    known = {**_DEFAULTS, **settings(first)}
+    known = settings(first)
     return {name: value for name, value in settings(record).items() if known.get(name) != value}
 
 

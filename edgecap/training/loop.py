@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +13,11 @@ import keras
 import numpy as np
 
 from edgecap.captioner import TrainedCaptioner
+from edgecap.encoders import EncoderOptions
 from edgecap.files import load_weights, save_weights
 from edgecap.inference import KerasCaptions
 from edgecap.metrics import cider_d, corpus_bleu
+from edgecap.settings import recorded, with_defaults
 from edgecap.training.checkpoint import Epoch, read_checkpoint, restore, write_checkpoint
 from edgecap.training.joint import EncoderPhase
 from edgecap.training.material import Material
@@ -86,8 +86,12 @@ class Trainer:
         # More or fewer epochs, and more patience, are what resuming is for.
         free = {"epochs", "tune_epochs", "reward_epochs", "patience"}
         mine = self._settings()
-        # A checkpoint of before a setting was there is of a training with its default.
-        settings = {**_plain(dataclasses.asdict(TrainingOptions())), **settings}
+        settings = with_defaults(settings, TrainingOptions())
+        defaults = {
+            "encoder_options": EncoderOptions(),
+            "decoder_options": type(self.captioner.design.decoder_options)(),
+        }
+        settings |= {part: with_defaults(settings[part], none) for part, none in defaults.items()}
         changed = [name for name in mine if name not in free and mine[name] != settings.get(name)]
         if changed:
             detail = ", ".join(f"{name} {settings.get(name)} -> {mine[name]}" for name in changed)
@@ -205,22 +209,15 @@ class Trainer:
     def _settings(self) -> dict[str, Any]:
         """What must not change between the parts of one training."""
         design = self.captioner.design
-        settings = dataclasses.asdict(self.options) | {
+        return recorded(self.options) | {
             "decoder": design.decoder,
-            "decoder_options": dataclasses.asdict(design.decoder_options),
+            "decoder_options": recorded(design.decoder_options),
             "vocabulary": len(design.vocabulary),
             "encoder": design.encoder,
-            "encoder_options": dataclasses.asdict(design.encoder_options),
+            "encoder_options": recorded(design.encoder_options),
             "begun_from": self._begun_from,
             "teachers": len(self._material.teachers),
         }
-        return _plain(settings)
-
-
-def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    """Give settings as a checkpoint gives them back: JSON has lists for tuples."""
-    plain: dict[str, Any] = json.loads(json.dumps(settings))
-    return plain
 
 
 def _best(history: Sequence[Epoch]) -> Epoch:

@@ -136,16 +136,20 @@ TINY_SETTINGS = (
 """Settings of a captioner that trains in seconds."""
 
 
-@pytest.fixture(scope="session")
-def tiny_run(tiny_data: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that has learned the colours."""
+def learn_colours(folder: Path, data: Path, weights: Path, *more: str) -> Path:
+    """Train a tiny captioner, with more settings than `TINY_SETTINGS`; gives its folder."""
     from edgecap.training.session import TrainingSession
 
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    settings = (*TINY_SETTINGS, "training.epochs=30", "training.patience=30")
-    session = TrainingSession.open(tiny_data, settings=settings, minimum_count=1)
-    session.encode(tiny_weights, cache=folder.parent / "cache")
+    settings = (*TINY_SETTINGS, "training.epochs=30", "training.patience=30", *more)
+    session = TrainingSession.open(data, settings=settings, minimum_count=1)
+    session.encode(weights, cache=folder.parent / "cache")
     trainer = session.trainer(folder)
     trainer.run()
     session.finish(folder, trainer)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_data: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has learned the colours."""
+    return learn_colours(tmp_path_factory.mktemp("runs") / "tiny", tiny_data, tiny_weights)

@@ -92,9 +92,9 @@ def test_features_are_those_of_keras_applications(name: str, tmp_path: Path) -> 
 def last_map(encoder: Any, pixels: np.ndarray) -> np.ndarray:
     """What the encoder's network sees last as a map, [N, h, w, C]."""
     (network,) = [layer for layer in encoder.layers if isinstance(layer, keras.Model)]
-    end = [layer for layer in network.layers if len(layer.output.shape) == 4]
-    ends = [layer for layer in end if "Pooling" not in type(layer).__name__]
-    return np.asarray(keras.Model(network.input, ends[-1].output)(pixels / 127.5 - 1))
+    maps = [layer for layer in network.layers if len(layer.output.shape) == 4]
+    *_, last = (layer for layer in maps if "Pooling" not in type(layer).__name__)
+    return np.asarray(keras.Model(network.input, last.output)(pixels / 127.5 - 1))
 
 
 @pytest.mark.parametrize("side", [32, 64, 96, 224])  # maps of 1, 2, 3 and 7

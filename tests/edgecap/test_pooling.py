@@ -9,11 +9,10 @@ import pytest
 
 from edgecap.captioner import TrainedCaptioner
 from edgecap.encoders.pooling import POOLINGS
-from edgecap.training.session import TrainingSession
 from edgecap_export import export
 from edgecap_runtime import Captioner
 
-from .conftest import TINY_SETTINGS
+from .conftest import learn_colours
 
 MORE = sorted(set(POOLINGS) - {"average"})
 
@@ -26,21 +25,16 @@ def pooled(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> TrainedCaptioner:
     """A captioner that learned the colours from a map of two lines."""
-    folder = tmp_path_factory.mktemp("pooled")
-    settings = (
-        *TINY_SETTINGS, "encoder.size=64", f"encoder.pooling={request.param}",
-        "training.epochs=30", "training.patience=30",
+    run = learn_colours(
+        tmp_path_factory.mktemp("pooled") / "run", tiny_data, tiny_weights,
+        "encoder.size=64", f"encoder.pooling={request.param}",
     )  # fmt: skip
-    session = TrainingSession.open(tiny_data, settings=settings, minimum_count=1)
-    session.encode(tiny_weights, cache=folder / "cache")
-    trainer = session.trainer(folder / "run")
-    trainer.run()
-    scores = session.finish(folder / "run", trainer)
-    assert scores["dev"]["greedy"]["corpus_bleu"][0] > 80
-    assert json.loads((folder / "run" / "run.json").read_text())["encoder"] == {
+    record = json.loads((run / "run.json").read_text())
+    assert record["provenance"]["scores"]["dev"]["greedy"]["corpus_bleu"][0] > 80
+    assert record["encoder"] == {
         "name": "mobilenet", "size": 64, "width": 0.25, "pooling": request.param,
     }  # fmt: skip
-    loaded = TrainedCaptioner.load(folder / "run")
+    loaded = TrainedCaptioner.load(run)
     width = {"average_and_maximum": 2, "quarters": 5}[request.param] * 256
     assert loaded.encoder.output_shape == (None, width)
     return loaded

@@ -202,7 +202,8 @@ def test_a_checkpoint_of_before_a_setting_was_there_has_it_by_default(
 
     def older(path: Path) -> Any:
         history, known, arrays = read_checkpoint(path)
-        del known["reward_unlike"]
+        del known["reward_unlike"], known["encoder_options"]["pooling"]
+        del known["decoder_options"]["layers"]
         return history, known, arrays
 
     monkeypatch.setattr("edgecap.training.loop.read_checkpoint", older)
@@ -211,6 +212,9 @@ def test_a_checkpoint_of_before_a_setting_was_there_has_it_by_default(
     assert len(again.history) == 1
     other = open_session(*settings, "training.reward_unlike=1").trainer(tmp_path / "run")
     with pytest.raises(OptionError, match=r"reward_unlike 0\.0 -> 1"):
+        other.resume()
+    other = open_session(*settings, "encoder.pooling=quarters").trainer(tmp_path / "run")
+    with pytest.raises(OptionError, match=r"encoder_options .*'average'.* -> .*'quarters'"):
         other.resume()
 
 
