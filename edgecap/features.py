@@ -11,7 +11,8 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,47 @@ def _encoder_key(encoder: Any, preparation: Preparation) -> str:
     for array in encoder.get_weights():
         digest.update(np.ascontiguousarray(array).tobytes())
     versions = {"pillow": PIL.__version__, "layout": 1}
-    about = [encoder.to_json(), dataclasses.asdict(preparation), versions]
+    about = [_graph_of(encoder), dataclasses.asdict(preparation), versions]
     digest.update(json.dumps(about, sort_keys=True).encode())
     return digest.hexdigest()[:32]
+
+
+def _graph_of(encoder: Any) -> str:
+    """Give the graph as JSON, the same whichever models were built before in this process.
+
+    Keras numbers the layers that nobody named through the whole process, class by class.
+    """
+    graph: str = encoder.to_json()
+    numbered: dict[str, tuple[str, int]] = {}
+    first: dict[str, int] = {}
+    for layer in _layers_of(json.loads(graph)):
+        name = layer["config"]["name"]
+        kind, number = _split_number(name)
+        # An underscore stands where the class has a capital letter: BatchNormalization's.
+        if kind.replace("_", "") == layer["class_name"].lower():
+            numbered[name] = (kind, number)
+            first[kind] = min(number, first.get(kind, number))
+
+    def alone(match: re.Match[str]) -> str:
+        if match[1] not in numbered:
+            return match[0]
+        kind, number = numbered[match[1]]
+        left = number - first[kind]
+        return f'"{kind}_{left}"' if left else f'"{kind}"'
+
+    return re.sub(r'"(\w+)"', alone, graph)
+
+
+def _layers_of(model: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give what a model's JSON says of its layers, and of those of models among them."""
+    for layer in model["config"].get("layers", ()):
+        yield layer
+        yield from _layers_of(layer)
+
+
+def _split_number(name: str) -> tuple[str, int]:
+    kind, _, number = name.rpartition("_")
+    return (kind, int(number)) if number.isdecimal() else (name, 0)
 
 
 def _read(folder: Path) -> dict[str, np.ndarray]:

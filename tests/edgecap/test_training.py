@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecap.box import sample_photos
 from edgecap.captioner import TrainedCaptioner, read_design
+from edgecap.encoders import ENCODERS, EncoderOptions
 from edgecap.features import image_features
 from edgecap.inference import KerasCaptions
 from edgecap.training.batches import CaptionBatches, PrefixBatches
@@ -20,6 +22,7 @@ from edgecap.training.options import TrainingOptions
 from edgecap.training.session import TrainingSession
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.errors import EdgecapError, OptionError
+from edgecap_runtime.preparation import Preparation
 from edgecap_runtime.vocabulary import Vocabulary
 
 from .conftest import TINY_SETTINGS
@@ -267,6 +270,28 @@ def test_features_are_cached_by_all_that_they_depend_on(
     session.captioner.encoder.set_weights([weights[0] + 0.01, *weights[1:]])
     image_features(encoder, preparation, paths[:3], cache=tmp_path / "cache")
     assert sum(calls) == len(paths) + 3
+
+
+def test_features_are_found_again_whatever_was_built_before(tmp_path: Path) -> None:
+    import keras
+
+    path = sample_photos()[0]
+    preparation = Preparation(height=32, width=32)
+
+    def features(name: str, seed: int) -> np.ndarray:
+        keras.utils.set_random_seed(seed)
+        network = ENCODERS[name].build(EncoderOptions(size=32), None)
+        encoder = keras.Sequential([network], name="encoder")
+        return image_features(encoder, preparation, [path], cache=tmp_path)
+
+    # Keras numbers layers and operations through the whole process.
+    for name in ("mobilenet", "mobilenet_v3_small"):
+        before = len(list(tmp_path.iterdir()))
+        first = features(name, 0)
+        np.testing.assert_array_equal(features(name, 0), first)
+        assert len(list(tmp_path.iterdir())) == before + 1
+        assert not np.array_equal(features(name, 1), first)
+        assert len(list(tmp_path.iterdir())) == before + 2
 
 
 @pytest.mark.parametrize("layers", [1, 2])
