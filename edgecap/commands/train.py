@@ -9,6 +9,7 @@ import click
 
 from edgecap.console import ERRORS, how_made, load_keras, print_json, print_scores, progress_bar
 from edgecap_runtime.errors import OptionError
+from edgecap_runtime.options import search_name
 
 
 @click.command()
@@ -171,10 +172,11 @@ def _say(epoch: Any, session: Any, out: Path, trainer: Any) -> None:
     """Tell one epoch's figures and draw the curve anew."""
     from edgecap.training.curve import write_curve
 
-    write_curve(trainer.history, out)
+    search = search_name(session.options.dev_beam)
+    write_curve(trainer.history, out, search)
     bleu = " / ".join(f"{value:.1f}" for value in epoch.bleu)
     learned = f"reward {epoch.reward:.3f}" if epoch.loss is None else f"loss {epoch.loss:.3f}"
     ERRORS.print(
-        f"epoch {epoch.epoch:2d}  {learned}  dev corpus BLEU-1..4 (greedy) {bleu}  "
+        f"epoch {epoch.epoch:2d}  {learned}  dev corpus BLEU-1..4 ({search}) {bleu}  "
         f"{epoch.seconds:.0f} s"
     )

@@ -33,13 +33,13 @@ class Epoch:
     """Adam's in this epoch."""
 
     bleu: tuple[float, float, float, float]
-    """Corpus BLEU-1 to 4 on dev, 0 to 100, greedy."""
+    """Corpus BLEU-1 to 4 on dev, 0 to 100, by a beam of `TrainingOptions.dev_beam`."""
 
     seconds: float
     """Training and scoring together."""
 
     cider_d: float | None = None
-    """CIDEr-D on dev, 0 to 10, greedy; None in a training begun before it was kept."""
+    """CIDEr-D on dev, 0 to 10, likewise; None in a training begun before it was kept."""
 
 
 def write_checkpoint(

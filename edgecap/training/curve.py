@@ -24,8 +24,8 @@ def curve_of(history: Sequence[Epoch]) -> list[dict[str, Any]]:
     ]
 
 
-def write_curve(history: Sequence[Epoch], folder: Path) -> None:
-    """Write `history.csv` and `curve.png` into the run."""
+def write_curve(history: Sequence[Epoch], folder: Path, search: str = "greedy") -> None:
+    """Write `history.csv` and `curve.png` into the run; search: by which dev was captioned."""
     lines = io.StringIO()
     table = csv.writer(lines)
     bleu_names = [f"dev_bleu{n}" for n in (1, 2, 3, 4)]
@@ -41,10 +41,10 @@ def write_curve(history: Sequence[Epoch], folder: Path) -> None:
     with replacing(folder / "history.csv") as stream:
         stream.write(lines.getvalue().encode())
     with replacing(folder / "curve.png") as stream:
-        _draw(history, stream)
+        _draw(history, stream, search)
 
 
-def _draw(history: Sequence[Epoch], stream: IO[bytes]) -> None:
+def _draw(history: Sequence[Epoch], stream: IO[bytes], search: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -74,7 +74,7 @@ def _draw(history: Sequence[Epoch], stream: IO[bytes]) -> None:
             ha="center",
             fontsize=8,
         )
-    score.set(title="dev, corpus BLEU, greedy", xlabel="epoch", ylim=(0, None))
+    score.set(title=f"dev, corpus BLEU, {search}", xlabel="epoch", ylim=(0, None))
     score.margins(y=0.15)
     score.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     for axes in (loss, score):

@@ -57,6 +57,8 @@ class Trainer:
         self.history: list[Epoch] = []
         self._material = material
         self._begun_from = begun_from
+        penalty = captioner.design.defaults.length_penalty
+        self._search = DecodingOptions(beam=options.dev_beam, length_penalty=penalty)
         self._captions = KerasCaptions(captioner.decoder, captioner.design.vocabulary)
         self._phases: tuple[Phase, ...] = (
             WordPhase(captioner, options, material),
@@ -126,7 +128,7 @@ class Trainer:
             report = functools.partial(on_batch, index + 1) if on_batch else _silent
             learned = phase.learn(index, len(self._epochs_of(phase)), report)
             with self._averaged_weights(phase.model):
-                said = self._captions.best(phase.dev_features(), DecodingOptions(beam=1))
+                said = self._captions.best(phase.dev_features(), self._search)
                 epoch = Epoch(
                     epoch=index + 1,
                     phase=phase.name,

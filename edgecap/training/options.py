@@ -85,6 +85,10 @@ class TrainingOptions:
     patience: int = 4
     """Epochs without a better dev score after which training stops."""
 
+    dev_beam: int = 1
+    """Width of the beam that captions dev after each epoch; 1 is greedy. What words and an encoder
+    that learns bring shows by a beam: greedy captions get longer with it, and less precise."""
+
     tune_epochs: int = 0
     """Passes over the photographs in which the encoder learns with the decoder; 0 leaves it as it
     is. Each photograph is seen in a random view, and all its captions are learned."""
@@ -137,6 +141,7 @@ class TrainingOptions:
         counts = ("batch", "pool", "prefixes", "prefix_batch", "longest", "patience", "tune_images")
         for name in counts:
             self._check(name, getattr(self, name) >= 1, "a whole number above 0")
+        self._check("dev_beam", 1 <= self.dev_beam <= 64, "a whole number from 1 to 64")
         self._check("samples", self.samples >= 2, "2 or more")
         may_be_none = ("epochs", "tune_epochs", "reward_epochs", "crops")
         weights = ("weight_decay", "tune_naming", "reward_bleu", "reward_bleu4", "reward_unlike")

@@ -15,6 +15,7 @@ from edgecap.captioner import TrainedCaptioner, read_design
 from edgecap.encoders import ENCODERS, EncoderOptions
 from edgecap.features import image_features
 from edgecap.inference import KerasCaptions
+from edgecap.metrics import corpus_bleu
 from edgecap.training.batches import CaptionBatches, PrefixBatches
 from edgecap.training.loop import Trainer
 from edgecap.training.loss import SmoothedCrossEntropy
@@ -141,6 +142,24 @@ def test_stops_early_when_dev_gets_no_better(open_session: Opener, tmp_path: Pat
     trainer = session.trainer(tmp_path / "run")
     trainer.run()
     assert len(trainer.history) == trainer.best().epoch + 2 < 40
+
+
+def test_epochs_are_scored_by_the_beam_that_was_asked_for(
+    open_session: Opener, tmp_path: Path
+) -> None:
+    session = open_session("training.epochs=3", "training.dev_beam=3")
+    trainer = session.trainer(tmp_path / "run")
+    trainer.run()
+    assert session.captioner is not None
+    captions = KerasCaptions(session.captioner.decoder, session.design.vocabulary)
+    references = [photo.captions for photo in session.dataset.split("dev")]
+
+    def bleu(beam: int) -> tuple[float, ...]:
+        options = DecodingOptions(beam=beam, length_penalty=session.design.defaults.length_penalty)
+        return tuple(corpus_bleu(captions.best(trainer.dev_features, options), references))
+
+    assert tuple(trainer.best().bleu) == pytest.approx(bleu(3))
+    assert bleu(3) != pytest.approx(bleu(1))
 
 
 def test_the_curve_is_written_as_a_table_and_a_picture(

@@ -223,6 +223,7 @@ def test_a_checkpoint_of_before_a_setting_was_there_has_it_by_default(
     [
         (("training.tune_epochs=1", "training.tune_from=conv_99"), "no layer of this encoder"),
         (("training.scheduled=2",), "scheduled is 2"),
+        (("training.dev_beam=0",), "dev_beam is 0"),
         (("training.reward_baseline=best",), "choose one of others, greedy"),
         (("training.epochs=0", "training.reward_epochs=1"), "without a run to begin from"),
     ],
