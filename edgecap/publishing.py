@@ -17,6 +17,7 @@ from edgecap.captioner import read_design, write_design
 from edgecap.cards import NOTES, write_card
 from edgecap.files import make_folder
 from edgecap.record import RECORD, Record, read_record, write_record
+from edgecap.seeds import with_other_seeds
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.errors import OptionError
 
@@ -38,7 +39,8 @@ def publish_run(
         licence: licence of the weights and terms of the data.
         notes: a Markdown file for the card, copied to `out/notes.md`.
         name: another name for the captioner.
-        others: runs of the same training with other seeds, whose scores go into the record.
+        others: runs of the same training with other seeds, whose scores go into the record; see
+            `edgecap.seeds`.
 
     Returns:
         The record, without figures of files.
@@ -50,7 +52,7 @@ def publish_run(
     if (out / "run.json").exists():
         raise OptionError(f"{str(out)!r} holds a captioner already; choose another folder")
     design = read_design(run)
-    before = Record.of_run(run, others)
+    before = with_other_seeds(Record.of_run(run), others)
     provenance = {
         **_without_folders(design.provenance),
         "weights": "rounded to float16",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from edgecap.files import make_folder
 from edgecap_runtime.atomic import replacing
-from edgecap_runtime.errors import EdgecapError, OptionError
+from edgecap_runtime.errors import EdgecapError
 
 RECORD = "record.json"
 """The file's name, beside `run.json`."""
@@ -96,8 +96,8 @@ class Record:
     curve: tuple[Mapping[str, str], ...] = ()
     """The rows of the training's `history.csv`, if it was kept."""
     seeds: tuple[Mapping[str, Any], ...] = ()
-    """"seed" and "dev" scores of trainings that differ by their seeds alone, this one first; empty
-    if this is the only one."""
+    """"seed", that of each training in their order, and "dev" scores of captioners that differ by
+    these alone, this one first; empty if this is the only one. See `edgecap.seeds`."""
     measurement: Measurement | None = None
     """How it scores as files, if that was measured."""
 
@@ -122,21 +122,13 @@ class Record:
         return float(sum(each.get("scores", {}).get("seconds", 0) for each in self.trainings))
 
     @classmethod
-    def of_run(cls, folder: Path, others: Sequence[Path] = ()) -> Record:
+    def of_run(cls, folder: Path) -> Record:
         """Read what a run says of itself.
 
-        Args:
-            folder: the run.
-            others: runs of the same training with other seeds.
-
         Raises:
-            OptionError: one of the others is another training.
-            EdgecapError: a run can't be read.
+            EdgecapError: the run can't be read.
         """
         run = _read_json(folder / "run.json")
-        runs = [run, *(_read_json(other / "run.json") for other in others)]
-        for other, path in zip(runs[1:], others, strict=True):
-            _check_differs_by_seed(run, other, path)
         with _damage_named(folder / "run.json"):
             vocabulary = (folder / "vocabulary.txt").read_text("utf-8").splitlines()
             return cls(
@@ -147,7 +139,6 @@ class Record:
                 words=len(vocabulary),
                 provenance=run["provenance"],
                 curve=_read_curve(folder / "history.csv"),
-                seeds=tuple(_seed_of(each) for each in runs) if others else (),
             )
 
     def measured(self, measurement: Measurement) -> Record:
@@ -213,29 +204,6 @@ def _read_curve(path: Path) -> tuple[Mapping[str, str], ...]:
         return ()
     with open(path, encoding="utf-8", newline="") as stream:
         return tuple(csv.DictReader(stream))
-
-
-def _seed_of(run: Mapping[str, Any]) -> Mapping[str, Any]:
-    provenance = run["provenance"]
-    scores = provenance.get("scores", {})
-    return {"seed": provenance.get("training", {}).get("seed"), "dev": scores.get("dev", {})}
-
-
-def _check_differs_by_seed(run: Mapping[str, Any], other: Mapping[str, Any], path: Path) -> None:
-    def settings(each: Mapping[str, Any]) -> Any:
-        training = {**each["provenance"].get("training", {}), "seed": None}
-        return each["encoder"], each["decoder"], each["provenance"].get("data"), training
-
-    def seed(each: Mapping[str, Any]) -> Any:
-        return each["provenance"].get("training", {}).get("seed")
-
-    if settings(run) != settings(other):
-        raise OptionError(
-            f"{str(path)!r} is another training than {run['name']!r}: it differs in more than its "
-            "seed; give runs of the same encoder, decoder, data and settings"
-        )
-    if seed(run) == seed(other):
-        raise OptionError(f"{str(path)!r} has the same seed, {seed(run)}; give another run")
 
 
 @contextmanager

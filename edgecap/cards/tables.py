@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from edgecap.markdown import markdown_table
 from edgecap.metrics.faults import LIMITS
 from edgecap.metrics.mentions import KINDS
 from edgecap.record import Measurement, Record, TargetFigures
+from edgecap.seeds import seed_name
 
 __all__ = [
     "Table",
@@ -135,18 +137,36 @@ def gender_line(measured: Measurement) -> str:
 
 
 def seed_table(record: Record) -> Table:
-    """Give the dev scores of each seed, as the training reported them."""
-    rows = [
-        [
-            str(each["seed"]),
-            search,
-            *(f"{bleu:.1f}" for bleu in scores["corpus_bleu"]),
-            f"{scores['cider_d']:.3f}" if "cider_d" in scores else _NONE,
+    """Give the dev scores of each seed, as the training reported them, and how they scatter."""
+    rows: list[list[str]] = []
+    for search in record.seeds[0]["dev"] if record.seeds else ():
+        if not all(search in each["dev"] for each in record.seeds):
+            continue  # each run has its own search beside the greedy one
+        scored = [(each["seed"], each["dev"][search]) for each in record.seeds]
+        figures = [(*scores["corpus_bleu"], scores.get("cider_d")) for _, scores in scored]
+        for (seed, _), row in zip(scored, figures, strict=True):
+            rows.append([seed_name(seed), search, *map(_figure, row, _DIGITS)])
+        columns = [
+            [value for value in column if value is not None]
+            for column in zip(*figures, strict=True)
         ]
-        for each in record.seeds
-        for search, scores in each["dev"].items()
-    ]
+        rows.append(["mean ± sd", search, *map(_scatter, columns, _DIGITS)])
     return ("seed", "search", *_ORDERS, "CIDEr-D"), rows
+
+
+_DIGITS = (1, 1, 1, 1, 3)
+"""Behind the point, of BLEU-1 to 4 and CIDEr-D."""
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return _NONE if value is None else f"{value:.{digits}f}"
+
+
+def _scatter(values: Sequence[float], digits: int) -> str:
+    """Mean and standard deviation of the sample, once two seeds have the figure."""
+    if len(values) < 2:
+        return _NONE
+    return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
 
 
 def curve_table(record: Record) -> Table:

@@ -31,6 +31,16 @@ def measuring_options(*, data: str) -> Callable[[Any], Any]:
     )
 
 
+other_seeds_option = click.option(
+    "--other-seed",
+    "others",
+    multiple=True,
+    metavar="RUN",
+    help="A run of the same training with another seed, whose dev scores go into the record. May "
+    "be repeated.",
+)
+
+
 def measure_and_write(folder: Path, data: Path, split: str, limit: int | None) -> Path:
     """Score the files of the captioner in `folder`, write its record and its card; gives the card.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgecap.commands._measuring import measure_and_write, measuring_options
+from edgecap.commands._measuring import measure_and_write, measuring_options, other_seeds_option
 
 
 @click.command()
@@ -15,7 +15,10 @@ from edgecap.commands._measuring import measure_and_write, measuring_options
     data="Folder with photographs and captions: exports to every target and scores each anew; by "
     "default the figures of the record are taken."
 )
-def card(captioner: str, data: Path | None, split: str, limit: int | None) -> None:
+@other_seeds_option
+def card(
+    captioner: str, data: Path | None, split: str, limit: int | None, others: tuple[str, ...]
+) -> None:
     """Write a captioner's model card, README.md in its folder.
 
     Figures come from record.json there, which --data makes anew: scores of float32, dynamic-int8
@@ -26,16 +29,24 @@ def card(captioner: str, data: Path | None, split: str, limit: int | None) -> No
     \b
     Examples:
       edgecap card mobilenet-lstm --data flickr8k
+      edgecap card mobilenet-lstm --other-seed runs/seed1 --other-seed runs/seed2
       edgecap card shipped/mine
     """
     from edgecap.box import find_run, known_captioners
     from edgecap.cards import write_card
-    from edgecap.record import RECORD, read_record
+    from edgecap.record import RECORD, read_record, write_record
+    from edgecap.seeds import with_other_seeds
 
-    if data is not None:
-        click.echo(measure_and_write(find_run(captioner), data, split, limit))
-        return
     folder = Path(captioner)
-    if not (folder / RECORD).is_file():
+    if data is not None:
+        folder = find_run(captioner)
+    elif not (folder / RECORD).is_file():
         folder = known_captioners().get(captioner) or find_run(captioner)
-    click.echo(write_card(read_record(folder), folder))
+    record = read_record(folder)
+    if others:
+        record = with_other_seeds(record, [find_run(other) for other in others])
+        write_record(record, folder)
+    if data is not None:
+        click.echo(measure_and_write(folder, data, split, limit))
+    else:
+        click.echo(write_card(record, folder))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from edgecap.commands._measuring import measure_and_write, measuring_options
+from edgecap.commands._measuring import measure_and_write, measuring_options, other_seeds_option
 
 
 @click.command()
@@ -28,14 +28,7 @@ from edgecap.commands._measuring import measure_and_write, measuring_options
     data="Folder with photographs and captions: exports to every target, scores each on a split, "
     "and writes that into the record and the card; `edgecap card` can do it later."
 )
-@click.option(
-    "--other-seed",
-    "others",
-    multiple=True,
-    metavar="RUN",
-    help="A run of the same training with another seed, whose dev scores go into the record. May "
-    "be repeated.",
-)
+@other_seeds_option
 @click.option(
     "--notes",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
