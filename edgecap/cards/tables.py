@@ -146,10 +146,7 @@ def seed_table(record: Record) -> Table:
         figures = [(*scores["corpus_bleu"], scores.get("cider_d")) for _, scores in scored]
         for (seed, _), row in zip(scored, figures, strict=True):
             rows.append([seed_name(seed), search, *map(_figure, row, _DIGITS)])
-        columns = [
-            [value for value in column if value is not None]
-            for column in zip(*figures, strict=True)
-        ]
+        columns = zip(*figures, strict=True)
         rows.append(["mean ± sd", search, *map(_scatter, columns, _DIGITS)])
     return ("seed", "search", *_ORDERS, "CIDEr-D"), rows
 
@@ -162,11 +159,12 @@ def _figure(value: float | None, digits: int) -> str:
     return _NONE if value is None else f"{value:.{digits}f}"
 
 
-def _scatter(values: Sequence[float], digits: int) -> str:
-    """Mean and standard deviation of the sample, once two seeds have the figure."""
-    if len(values) < 2:
+def _scatter(values: Sequence[float | None], digits: int) -> str:
+    """Mean and standard deviation of the sample, where every seed has the figure."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
         return _NONE
-    return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
+    return f"{mean(known):.{digits}f} ± {stdev(known):.{digits}f}"
 
 
 def curve_table(record: Record) -> Table:

@@ -123,12 +123,18 @@ def test_how_seeds_scatter_by_hand() -> None:
         figures = {"corpus_bleu": [bleu, bleu - 10, 30.0, 20.0], **more}
         return {"seed": [seed], "dev": {"greedy": figures}}
 
-    several = (scored(0, 60), scored(1, 62, cider_d=0.4), scored(2, 64, cider_d=0.5))
+    def rows(*several: dict[str, Any]) -> list[list[str]]:
+        return seed_table(Record("x", {}, {}, {}, None, {}, seeds=several))[1]
+
+    with_cider = [scored(1, 62, cider_d=0.4), scored(2, 64, cider_d=0.5)]
+    assert rows(*with_cider)[-1][-1] == "0.450 ± 0.071"
+    # One that was trained before CIDEr-D was kept; another has its own search beside.
+    several = [scored(0, 60), *with_cider]
     several[1]["dev"]["beam 3"] = several[1]["dev"]["greedy"]
-    _, rows = seed_table(Record("x", {}, {}, {}, None, {}, seeds=several))
-    assert [row[0] for row in rows] == ["0", "1", "2", "mean ± sd"]
-    assert [row[-1] for row in rows] == ["-", "0.400", "0.500", "0.450 ± 0.071"]
-    assert rows[-1][2:5] == ["62.0 ± 2.0", "52.0 ± 2.0", "30.0 ± 0.0"]
+    found = rows(*several)
+    assert [row[0] for row in found] == ["0", "1", "2", "mean ± sd"]
+    assert [row[-1] for row in found] == ["-", "0.400", "0.500", "-"]
+    assert found[-1][2:5] == ["62.0 ± 2.0", "52.0 ± 2.0", "30.0 ± 0.0"]
 
 
 def test_card_puts_the_seeds_of_a_record_side_by_side(
