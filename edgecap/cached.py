@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +27,9 @@ _PARTS = ("run.json", "vocabulary.txt", "encoder.weights.h5", "decoder.weights.h
 
 _CALIBRATED_ON = 128
 """Photographs to calibrate on, at most."""
+
+_KEPT = 8
+"""Files in the cache: a float32 InceptionV3 has 100 MB."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,20 @@ class CachedFile:
         name = f"{run.resolve().name}-{chosen.name}-{_key(run, chosen)}.tflite"
         return cls(run, chosen, default_cache().with_name("captioners") / name)
 
+    def found(self) -> bool:
+        """Say whether the file is there; it counts as the one used last then."""
+        try:
+            os.utime(self.path)
+        except OSError:
+            # Not there; or in a cache that may be read alone, where nothing is deleted either.
+            return self.path.is_file()
+        return True
+
     def make(self, progress: Callable[[str, int, int], None] | None = None) -> ExportReport:
         """Export the captioner, proven on the sample photographs in the box.
 
-        They serve to calibrate on too, where the recipe is calibrated.
+        They serve to calibrate on too, where the recipe is calibrated. Of more than a few files
+        those that were used longest ago are deleted.
 
         Raises:
             EdgecapError: as for `edgecap.exporting.export_run`; there is no file then.
@@ -68,7 +83,7 @@ class CachedFile:
         from edgecap.exporting import CalibrationPhotos, ParityImages, export_run
 
         make_folder(self.path.parent)
-        return export_run(
+        report = export_run(
             self.run,
             self.path,
             recipe=self.recipe,
@@ -76,6 +91,21 @@ class CachedFile:
             calibrate=CalibrationPhotos.samples(count=_CALIBRATED_ON, seed=0),
             progress=progress,
         )
+        _delete_all_but(self.path.parent, _KEPT)
+        return report
+
+
+def _delete_all_but(folder: Path, kept: int) -> None:
+    """Delete the captioners in the cache that were used longest ago."""
+
+    def used(path: Path) -> float:
+        # Another process may be deleting too.
+        with contextlib.suppress(FileNotFoundError):
+            return path.stat().st_mtime
+        return 0.0
+
+    for path in sorted(folder.glob("*.tflite"), key=used, reverse=True)[kept:]:
+        path.unlink(missing_ok=True)
 
 
 def _key(run: Path, recipe: Recipe) -> str:

@@ -63,7 +63,7 @@ def _file_of(captioner: str, recipe: str | None) -> str:
     from edgecap.cached import CachedFile
 
     file = CachedFile.of(captioner, recipe or "float32")
-    if not file.path.is_file():
+    if not file.found():
         load_keras()
         with progress_bars() as report:
             made = file.make(report)
