@@ -18,6 +18,7 @@ from edgecap.cards import tables
 from edgecap.cards.prose import OPENING, Sections, prose_of_data, read_sections
 from edgecap.record import Measurement, Record
 from edgecap_runtime.atomic import replacing
+from edgecap_runtime.options import search_name
 
 __all__ = ["CARD", "NOTES", "card_page", "write_card"]
 
@@ -183,7 +184,8 @@ def _made_by(record: Record) -> Iterator[str]:
         yield "The same training by several seeds, float32, on dev; the first is this one:"
         yield _table(tables.seed_table(record))
     if record.curve:
-        yield "The curve; BLEU is corpus BLEU on dev, greedy:"
+        search = search_name(training.get("dev_beam", 1))
+        yield f"The curve; BLEU is corpus BLEU on dev, {search}:"
         yield _table(tables.curve_table(record))
 
 

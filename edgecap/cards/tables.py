@@ -139,13 +139,13 @@ def gender_line(measured: Measurement) -> str:
 def seed_table(record: Record) -> Table:
     """Give the dev scores of each seed, as the training reported them, and how they scatter."""
     rows: list[list[str]] = []
-    for search in record.seeds[0]["dev"] if record.seeds else ():
+    for search in record.seeds[0]["dev"]:
         if not all(search in each["dev"] for each in record.seeds):
             continue  # each run has its own search beside the greedy one
-        scored = [(each["seed"], each["dev"][search]) for each in record.seeds]
-        figures = [(*scores["corpus_bleu"], scores.get("cider_d")) for _, scores in scored]
-        for (seed, _), row in zip(scored, figures, strict=True):
-            rows.append([seed_name(seed), search, *map(_figure, row, _DIGITS)])
+        scores = [each["dev"][search] for each in record.seeds]
+        figures = [(*each["corpus_bleu"], each.get("cider_d")) for each in scores]
+        for each, row in zip(record.seeds, figures, strict=True):
+            rows.append([seed_name(each["seed"]), search, *map(_figure, row, _DIGITS)])
         columns = zip(*figures, strict=True)
         rows.append(["mean ± sd", search, *map(_scatter, columns, _DIGITS)])
     return ("seed", "search", *_ORDERS, "CIDEr-D"), rows
