@@ -38,7 +38,7 @@ def with_other_seeds(record: Record, others: Sequence[Path]) -> Record:
             )
         if _seeds(other) in [_seeds(each) for each in known]:
             raise OptionError(
-                f"{str(path)!r} has the same seed as one before it, {seed_name(_seeds(other))}; "
+                f"{str(path)!r} has the same seed, {seed_name(_seeds(other))}, as one before it; "
                 "give another run"
             )
         known.append(other)

@@ -61,10 +61,10 @@ def test_a_training_by_several_seeds(like: Maker, tiny_run: Path) -> None:
 
 
 def test_the_same_seed_and_other_settings_are_refused(like: Maker, tiny_run: Path) -> None:
-    with pytest.raises(OptionError, match=r"'.*same' has the same seed as one before it, 0;"):
+    with pytest.raises(OptionError, match=r"'.*same' has the same seed, 0, as one before it;"):
         seeds(tiny_run, like("same"))
     twice = like("twice", provenance__training__seed=3)
-    with pytest.raises(OptionError, match="has the same seed as one before it, 3"):
+    with pytest.raises(OptionError, match="has the same seed, 3, as one before it"):
         seeds(tiny_run, twice, twice)
     changes: list[dict[str, Any]] = [
         {"decoder__units": 99},
