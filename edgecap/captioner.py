@@ -80,12 +80,16 @@ class TrainedCaptioner:
         Args:
             design: what to build.
             encoder_weights: "imagenet", a path, or None for random weights.
+
+        Raises:
+            OptionError: weights that don't fit, or an encoder that the decoder can't read.
+            EdgecapError: the weights can't be downloaded.
         """
         encoder = ENCODERS[design.encoder].model(design.encoder_options, encoder_weights)
-        decoder = DECODERS[design.decoder].build(
-            design.decoder_options, len(design.vocabulary), encoder.output_shape[-1]
-        )
-        return cls(design, encoder, decoder)
+        family = DECODERS[design.decoder]
+        options = family.fitted(design.decoder_options, encoder)
+        decoder = family.build(options, len(design.vocabulary), encoder.output_shape[-1])
+        return cls(dataclasses.replace(design, decoder_options=options), encoder, decoder)
 
     @classmethod
     def load(cls, folder: str | Path) -> TrainedCaptioner:

@@ -23,6 +23,8 @@ RECORD = "record.json"
 
 _VERSION = 1
 
+_KEPT_OF_SCORES = ("best_epoch", "epochs", "seconds")
+
 
 @dataclass(frozen=True)
 class TargetFigures:
@@ -182,9 +184,25 @@ def write_record(record: Record, folder: Path) -> None:
 
 
 def how_made_before(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the record of a run keeps of a run that it comes from, by its name."""
-    kept = ("command", "training", "scores", "begun_from", "teachers", "averaged")
-    return {"name": name, **{key: provenance[key] for key in kept if key in provenance}}
+    """Give what the record of a run keeps of a run that it comes from, by its name.
+
+    Of the scores how long it took, no more: every exported file carries this, and a mean of pupils
+    with two teachers each comes from some thirty runs.
+    """
+    return {"name": name, **_kept(provenance)}
+
+
+def _kept(made: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: made[key] for key in ("name", "share", "command", "training") if key in made}
+    if "scores" in made:
+        scores = made["scores"]
+        kept["scores"] = {key: scores[key] for key in _KEPT_OF_SCORES if key in scores}
+    if "begun_from" in made:
+        kept["begun_from"] = _kept(made["begun_from"])
+    for key in ("teachers", "averaged"):
+        if key in made:
+            kept[key] = [_kept(each) for each in made[key]]
+    return kept
 
 
 def _trainings(made: Mapping[str, Any]) -> list[Mapping[str, Any]]:

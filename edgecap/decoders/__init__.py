@@ -10,5 +10,6 @@ from edgecap.decoders.registry import DECODERS, Decoder
 
 __all__ = ["DECODERS", "Decoder"]
 
+from edgecap.decoders import attention as _attention  # noqa: F401  (registers itself)
 from edgecap.decoders import lstm as _lstm  # noqa: F401  (registers itself)
 from edgecap.decoders import merge as _merge  # noqa: F401  (registers itself)

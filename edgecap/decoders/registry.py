@@ -9,6 +9,11 @@ from typing import Any
 from edgecap.registry import Registry
 
 
+def _as_they_are(options: Any, encoder: Any) -> Any:
+    del encoder
+    return options
+
+
 @dataclass(frozen=True)
 class Decoder:
     """A registered family of decoders."""
@@ -29,6 +34,14 @@ class Decoder:
     """"captions": logits [rows, T, V], where logits[:, t] follow the words up to t, so a caption
     teaches every word at once. "prefixes": logits [rows, 1, V] after all T words of rows that
     have no padding."""
+
+    pooling: str = "average"
+    """How an encoder pools for it unless the user says otherwise, a name in
+    `edgecap.encoders.pooling`."""
+
+    fitted: Callable[[Any, Any], Any] = _as_they_are
+    """From options and the encoder, a `keras.Model`, to options in which what follows from the
+    encoder is settled. Raises `OptionError` if it is no encoder for this decoder."""
 
 
 DECODERS: Registry[Decoder] = Registry("decoder")

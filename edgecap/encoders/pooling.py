@@ -11,6 +11,9 @@ POOLINGS: Registry[Callable[[Any], Any]] = Registry("pooling")
 """From a map [N, h, w, C], a symbolic Keras tensor, to features [N, F]."""
 
 
+_PLACES = "places"
+
+
 def _average(features: Any) -> Any:
     """The mean over the map, C wide: what ImageNet's classifiers learned on."""
     import keras
@@ -43,6 +46,23 @@ def _quarters(features: Any) -> Any:
     return keras.layers.Concatenate(name="features")([_average(features), flat])
 
 
+def _map(features: Any) -> Any:
+    """The whole map, place by place: h w C wide. For a decoder that chooses where to look."""
+    import keras
+
+    return keras.layers.Flatten(name=_PLACES)(features)
+
+
+def places_of(encoder: Any) -> int:
+    """Give the places of the map that an encoder pooled by `map` gives, h w; 0 of another."""
+    for layer in encoder.layers[-1].layers:
+        if layer.name == _PLACES:
+            _, height, width, _ = layer.input.shape
+            return int(height * width)
+    return 0
+
+
 POOLINGS.register("average", _average)
 POOLINGS.register("average_and_maximum", _average_and_maximum)
 POOLINGS.register("quarters", _quarters)
+POOLINGS.register("map", _map)

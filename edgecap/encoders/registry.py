@@ -69,7 +69,8 @@ class Encoder:
         Args:
             options: size and width.
             weights: "imagenet" (downloaded by Keras), a path to weights of the bare network
-                without its classifier, or None for random ones.
+                without its classifier, the folder of a run whose encoder is meant, or None for
+                random ones.
 
         Returns:
             A `keras.Model`: float32 [N, size, size, 3] in 0..255, RGB, to float32 [N, F]. The
@@ -83,10 +84,15 @@ class Encoder:
 
         self.check(options, weights)
         network = self.build(options, None)
-        self._load(network, options, weights)
+        run = weights is not None and Path(weights).is_dir()
+        if not run:
+            self._load(network, options, weights)
         pixels = keras.Input((options.size, options.size, 3), name="pixels", dtype="float32")
         scaled = keras.layers.Rescaling(self.scale, self.offset, name="scaling")(pixels)
-        return keras.Model(pixels, network(scaled), name=f"{self.name}_encoder")
+        whole = keras.Model(pixels, network(scaled), name=f"{self.name}_encoder")
+        if run:
+            self._load(whole, options, Path(str(weights)) / "encoder.weights.h5")
+        return whole
 
     def check(self, options: EncoderOptions, weights: str | Path | None) -> None:
         """Refuse a size or width that the network, or its ImageNet weights, have not.
@@ -132,7 +138,7 @@ class Encoder:
         if not path.is_file():
             raise OptionError(
                 f"no encoder weights at {str(path)!r}; give 'imagenet' or the path of a Keras "
-                "weights file (.weights.h5) of the network without its classifier"
+                "weights file (.weights.h5) of the network without its classifier, or a run"
             )
         try:
             network.load_weights(path)
@@ -140,7 +146,7 @@ class Encoder:
             raise OptionError(
                 f"the weights in {str(path)!r} don't fit {self.name!r} at width "
                 f"{options.width}: {first_line(problem)}; give weights saved without the "
-                "classifier (include_top=False) at the same width"
+                "classifier (include_top=False) at the same width, or a run with this encoder"
             ) from problem
 
 

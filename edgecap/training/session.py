@@ -144,6 +144,7 @@ class TrainingSession:
             captioner.load_weights(self.begun_from)
             self._begun_with = captioner.weights_sha256
         self.captioner = captioner
+        self.design = captioner.design
         photographs = Photographs(self.dataset, self.design.preparation, self.options, cache)
         train, dev = photographs.features(captioner.encoder, progress)
         self.features = {"train": train, "dev": dev}
@@ -222,7 +223,8 @@ def _new_design(
             "number above 0, or --from RUN"
         )
     family = ENCODERS[encoder]
-    encoder_options = apply_settings("encoder", EncoderOptions(size=family.default_size), settings)
+    begun = EncoderOptions(size=family.default_size, pooling=DECODERS[decoder].pooling)
+    encoder_options = apply_settings("encoder", begun, settings)
     return functools.partial(
         Design,
         name=f"{encoder}-{decoder}",

@@ -154,13 +154,16 @@ def _observed(
     their convolutions, with the mean of what its kernel meets, [height, width, channels].
     """
     stored = initializers(model.graph)
+    inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
+    # A map that is laid out in a row goes by the batch's size: whole numbers, which have no range.
+    whole = {item.name for item in inferred if item.type.tensor_type.elem_type != TensorProto.FLOAT}
     chosen = set(names)
     nodes = [node for node in model.graph.node if node.name in chosen]
     activations = {
         name
         for node in nodes
         for name in (*node.input, *node.output)
-        if name and name not in stored
+        if name and name not in stored and name not in whole
     }
     found = [item for item in convolutions(model.graph) if item.name in chosen]
     kernels = {item.weights: tuple(stored[item.weights].dims)[2:] for item in found}

@@ -101,7 +101,7 @@ def write_run(folder: Path, decoder: str, seed: int = 7, **options: Any) -> Path
     design = Design(
         name="tiny",
         encoder="mobilenet",
-        encoder_options=EncoderOptions(size=64, width=0.25),
+        encoder_options=EncoderOptions(64, 0.25, DECODERS[decoder].pooling),
         decoder=decoder,
         decoder_options=DECODERS[decoder].options(**options),
         vocabulary=Vocabulary(

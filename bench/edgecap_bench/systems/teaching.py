@@ -57,6 +57,7 @@ _SMALL = {
     "image_projection": "64",
     "merged_units": "64",
     "hidden": "64",
+    "attention": "64",
 }
 """Small values of the sizes that decoders have."""
 
@@ -137,12 +138,15 @@ def _learns_all(trainer: Trainer) -> bool:
 def _settle(norm: Any, features: np.ndarray) -> None:
     """Give a decoder's batch norm, if it has one, the statistics of all features [1, images, F].
 
+    Those of a whole map are F = places x C, and the norm is C wide.
+
     A batch of the longest prefixes shows one or two photographs, whose statistics say nothing of
     the others.
     """
     if norm is not None:
-        norm.moving_mean.assign(features[0].mean(axis=0))
-        norm.moving_variance.assign(features[0].var(axis=0))
+        seen = features.reshape(-1, *norm.moving_mean.shape)
+        norm.moving_mean.assign(seen.mean(axis=0))
+        norm.moving_variance.assign(seen.var(axis=0))
         norm.trainable = False
 
 
