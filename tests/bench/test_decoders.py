@@ -31,10 +31,19 @@ SMALL: dict[str, Any] = {
 }
 # Seeds by which the words differ from photograph to photograph and within a caption.
 DECODERS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "masked step": ("step", "merge-lstm", {"seed": 10}),
-    "bare prefix": ("prefix", "merge-bilstm", {"seed": 8}),
-    "padding read": ("prefix", "merge-lstm", {"seed": 10, "mask": "none", "padded": "start"}),
-    "padding half read": ("prefix", "merge-bilstm", {"seed": 8, "mask": "keras3"}),
+    "masked step": ("step", "merge-lstm", {**SMALL, "seed": 10}),
+    "bare prefix": ("prefix", "merge-bilstm", {**SMALL, "seed": 8}),
+    "padding read": (
+        "prefix",
+        "merge-lstm",
+        {**SMALL, "seed": 10, "mask": "none", "padded": "start"},
+    ),
+    "attention": (
+        "step",
+        "attention-lstm",
+        {"seed": 8, "embedding": 16, "units": 12, "attention": 8},
+    ),
+    "padding half read": ("prefix", "merge-bilstm", {**SMALL, "seed": 8, "mask": "keras3"}),
 }
 """Kind, name and options of decoders, by what becomes of padding."""
 
@@ -57,7 +66,7 @@ def tiny(
 
     kind, name, options = DECODERS[request.param]
     folder = tmp_path_factory.mktemp("run")
-    run = write_run(folder, name, **SMALL, **options)
+    run = write_run(folder, name, **options)
     source = TrainedCaptioner.load(run).source()
     prover = Prover(source, sorted(photos.glob("*.jpg")))
     files = tuple(folder / f"tiny.{suffix}" for suffix in ("tflite", "onnx"))

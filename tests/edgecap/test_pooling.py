@@ -35,7 +35,7 @@ def pooled(
         "name": "mobilenet", "size": 64, "width": 0.25, "pooling": request.param,
     }  # fmt: skip
     loaded = TrainedCaptioner.load(run)
-    width = {"average_and_maximum": 2, "quarters": 5}[request.param] * 256
+    width = {"average_and_maximum": 2, "quarters": 5, "map": 4}[request.param] * 256
     assert loaded.encoder.output_shape == (None, width)
     return loaded
 
