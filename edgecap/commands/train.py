@@ -29,7 +29,8 @@ from edgecap_runtime.options import search_name
     "--encoder-weights",
     default="imagenet",
     show_default=True,
-    help="'imagenet' (downloaded) or a Keras weights file of the network without its classifier.",
+    help="'imagenet' (downloaded), a Keras weights file of the network without its classifier, or "
+    "a run, whose encoder is taken.",
 )
 @click.option("--decoder", help="Decoder family; lstm by default, or that of --from.")
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgecap.box import sample_photos
+from edgecap.captioner import TrainedCaptioner
 from edgecap.encoders import ENCODERS, EncoderOptions
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.preparation import Preparation, prepare
@@ -158,6 +160,21 @@ def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
     ).save_weights(path)
     with pytest.raises(OptionError, match=r"don't fit 'mobilenet_v2' at width 0\.35"):
         ENCODERS["mobilenet_v2"].model(EncoderOptions(size=32, width=0.35), path)
+
+
+def test_the_encoder_of_a_run_serves_another_however_it_pools(tiny_run: Path) -> None:
+    known = TrainedCaptioner.load(tiny_run)
+    options = replace(known.design.encoder_options, pooling="map")
+    encoder = ENCODERS["mobilenet"].model(options, tiny_run)
+    for mine, theirs in zip(encoder.get_weights(), known.encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    with pytest.raises(OptionError, match=r"don't fit 'mobilenet' at width 0\.5: .* or a run with"):
+        ENCODERS["mobilenet"].model(replace(options, width=0.5), tiny_run)
+
+
+def test_a_folder_that_is_no_run_is_refused_as_weights(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"no encoder weights at .*; give 'imagenet'.* or a run"):
+        ENCODERS["mobilenet"].model(EncoderOptions(size=32, width=0.25), tmp_path)
 
 
 @pytest.mark.shared
