@@ -120,8 +120,9 @@ def _copy_attributes(source: Any, target: Any) -> None:
 def _without_folders(made: Mapping[str, Any]) -> dict[str, Any]:
     """Shorten the paths in the command of a run, and of those that it comes from."""
     short = {**made, "command": without_folders(made.get("command", ""))}
-    if "begun_from" in short:
-        short["begun_from"] = _without_folders(short["begun_from"])
+    for key in ("begun_from", "encoder_of"):
+        if key in short:
+            short[key] = _without_folders(short[key])
     for key in ("teachers", "averaged"):
         if key in short:
             short[key] = [_without_folders(other) for other in short[key]]

@@ -197,8 +197,9 @@ def _kept(made: Mapping[str, Any]) -> dict[str, Any]:
     if "scores" in made:
         scores = made["scores"]
         kept["scores"] = {key: scores[key] for key in _KEPT_OF_SCORES if key in scores}
-    if "begun_from" in made:
-        kept["begun_from"] = _kept(made["begun_from"])
+    for key in ("begun_from", "encoder_of"):
+        if key in made:
+            kept[key] = _kept(made[key])
     for key in ("teachers", "averaged"):
         if key in made:
             kept[key] = [_kept(each) for each in made[key]]
@@ -206,7 +207,7 @@ def _kept(made: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _trainings(made: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    before = [made["begun_from"]] if made.get("begun_from") else []
+    before = [made[key] for key in ("encoder_of", "begun_from") if made.get(key)]
     before += [*made.get("teachers", ()), *made.get("averaged", ())]
     return [training for each in before for training in _trainings(each)] + [made]
 

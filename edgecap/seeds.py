@@ -70,10 +70,10 @@ def _recipe(record: Record) -> Any:
 
 def _settings(made: Mapping[str, Any]) -> Any:
     training = made.get("training")
-    before = made.get("begun_from")
+    before = [made.get(key) for key in ("begun_from", "encoder_of")]
     return (
         {**with_defaults(training, TrainingOptions()), "seed": None} if training else None,
-        _settings(before) if before else None,
+        [_settings(each) if each else None for each in before],
         [_settings(teacher) for teacher in made.get("teachers", ())],
         [(part["share"], _settings(part)) for part in made.get("averaged", ())],
     )

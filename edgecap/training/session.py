@@ -130,8 +130,8 @@ class TrainingSession:
         """Build the captioner and compute the features of train and dev.
 
         Args:
-            encoder_weights: "imagenet", a path, or None for random ones; those of the run that the
-                training begins from take their place.
+            encoder_weights: "imagenet", a path of weights or of a run, or None for random ones;
+                those of the run that the training begins from take their place.
             cache: folder for features; None is the user's.
             progress: called with (images done, images in all) for one encoder after another.
 
@@ -139,6 +139,11 @@ class TrainingSession:
             EdgecapError: weights that don't fit, or a teacher with other words.
         """
         keras.utils.set_random_seed(self.options.seed)
+        if encoder_weights and not self.begun_from and Path(encoder_weights).is_dir():
+            other = read_design(Path(encoder_weights))
+            made = how_made_before(other.name, other.provenance)
+            about = {**self.design.provenance, "encoder_of": made}
+            self.design = dataclasses.replace(self.design, provenance=about)
         captioner = TrainedCaptioner.new(self.design, None if self.begun_from else encoder_weights)
         if self.begun_from:
             captioner.load_weights(self.begun_from)
