@@ -13,7 +13,7 @@ _CALIBRATED_ON = 128
 
 
 @click.command()
-@click.argument("run", metavar="[RUN]", default="mobilenet-lstm")
+@click.argument("run", metavar="[RUN]", default="mobilenet-attention")
 @click.option(
     "-o",
     "--out",
