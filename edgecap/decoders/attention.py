@@ -5,8 +5,8 @@ asks the places of the map, and what they answer joins it before the vocabulary:
 of Luong, Pham, Manning: "Effective Approaches to Attention-based Neural Machine Translation", EMNLP
 2015 (arXiv:1508.04025), equations 5 to 7, with scores divided by the root of their width (Vaswani
 et al. 2017, arXiv:1706.03762, equation 1); for images Lu et al.: "Knowing When to Look", CVPR 2017
-(arXiv:1612.01887), section 2.1. Since nothing of the answer goes back into the LSTM, a whole caption
-is learned in one pass. Pure Keras 3, so any Keras backend trains it.
+(arXiv:1612.01887), section 2.1. Since nothing of the answer goes back into the LSTM, a whole
+caption is learned in one pass. Pure Keras 3, so any Keras backend trains it.
 """
 
 from __future__ import annotations
