@@ -394,7 +394,10 @@ STATIC = ("export", "RUN", "-o", "x.tflite", "--quantize", "static-int8")
             ("train", "--data", ".", "--out", "x", "--encoder", "vgg"),
             "choose one of: inception_v3, mobilenet",
         ),
-        (("train", "--data", ".", "--out", "x", "--decoder", "gru"), "choose one of: attention-lstm, lstm"),
+        (
+            ("train", "--data", ".", "--out", "x", "--decoder", "gru"),
+            "choose one of: attention-lstm, lstm",
+        ),
         (("train", "--data", ".", "--out", "x", "--resume"), "no checkpoint"),
         (("evaluate", "nowhere", "--data", "DATA"), "neither a folder nor a name"),
         (("evaluate", "EXPORTED", "--data", "DATA", "--split", "train2"), "no split 'train2'"),
@@ -425,7 +428,10 @@ STATIC = ("export", "RUN", "-o", "x.tflite", "--quantize", "static-int8")
         (("caption", "EXPORTED", "nowhere.jpg"), "nowhere.jpg"),
         (("caption", "nowhere.tflite", "x.jpg"), "nowhere.tflite"),
         (("caption", "EXPORTED", "x.jpg", "--beam", "wide"), "--beam is 'wide'"),
-        (("caption", "mobilenet-lsm", "x.jpg"), "in the box: mobilenet-attention, mobilenet-lstm, nano"),
+        (
+            ("caption", "mobilenet-lsm", "x.jpg"),
+            "in the box: mobilenet-attention, mobilenet-lstm, nano",
+        ),
         (("caption", "EXPORTED", "x.jpg", "--quantize", "small"), "is an exported file already"),
         (("caption", "RUN", "x.jpg", "--quantize", "int2"), "dynamic-int8"),
         (("show", "DATA"), "holds no run.json"),
