@@ -16,7 +16,7 @@ import numpy as np
 from edgecap.captioner import read_design, write_design
 from edgecap.cards import NOTES, write_card
 from edgecap.files import make_folder
-from edgecap.record import RECORD, Record, read_record, write_record
+from edgecap.record import RECORD, Record, changed_before, read_record, write_record
 from edgecap.seeds import with_other_seeds
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.errors import OptionError
@@ -119,14 +119,11 @@ def _copy_attributes(source: Any, target: Any) -> None:
 
 def _without_folders(made: Mapping[str, Any]) -> dict[str, Any]:
     """Shorten the paths in the command of a run, and of those that it comes from."""
-    short = {**made, "command": without_folders(made.get("command", ""))}
-    for key in ("begun_from", "encoder_of"):
-        if key in short:
-            short[key] = _without_folders(short[key])
-    for key in ("teachers", "averaged"):
-        if key in short:
-            short[key] = [_without_folders(other) for other in short[key]]
-    return short
+    return {
+        **made,
+        "command": without_folders(made.get("command", "")),
+        **changed_before(made, _without_folders),
+    }
 
 
 def without_folders(command: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +22,13 @@ RECORD = "record.json"
 """The file's name, beside `run.json`."""
 
 _VERSION = 1
+
+_ONE_BEFORE = ("encoder_of", "begun_from")
+_SEVERAL_BEFORE = ("teachers", "averaged")
+"""Where provenance keeps the runs that a run comes from, the oldest first."""
+
+Change = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""From the provenance of one run to what becomes of it."""
 
 _KEPT_OF_SCORES = ("best_epoch", "epochs", "seconds")
 
@@ -197,18 +204,21 @@ def _kept(made: Mapping[str, Any]) -> dict[str, Any]:
     if "scores" in made:
         scores = made["scores"]
         kept["scores"] = {key: scores[key] for key in _KEPT_OF_SCORES if key in scores}
-    for key in ("begun_from", "encoder_of"):
+    return {**kept, **changed_before(made, _kept)}
+
+
+def changed_before(made: Mapping[str, Any], change: Change) -> dict[str, Any]:
+    """Change what provenance keeps of each run that it comes from; gives those entries alone."""
+    changed: dict[str, Any] = {key: change(made[key]) for key in _ONE_BEFORE if key in made}
+    for key in _SEVERAL_BEFORE:
         if key in made:
-            kept[key] = _kept(made[key])
-    for key in ("teachers", "averaged"):
-        if key in made:
-            kept[key] = [_kept(each) for each in made[key]]
-    return kept
+            changed[key] = [change(each) for each in made[key]]
+    return changed
 
 
 def _trainings(made: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    before = [made[key] for key in ("encoder_of", "begun_from") if made.get(key)]
-    before += [*made.get("teachers", ()), *made.get("averaged", ())]
+    before = [made[key] for key in _ONE_BEFORE if made.get(key)]
+    before += [each for key in _SEVERAL_BEFORE for each in made.get(key, ())]
     return [training for each in before for training in _trainings(each)] + [made]
 
 
