@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from edgecap.decoders.layers import lstm, scale_dense
+from edgecap.decoders.checks import check_dropout, check_least
+from edgecap.decoders.layers import lstm, word_vectors
 from edgecap.decoders.registry import DECODERS, Decoder
+from edgecap.decoders.whole_captions import WholeCaptionDecoder
 from edgecap.encoders.pooling import places_of
 from edgecap_runtime.errors import OptionError
 
@@ -45,21 +46,13 @@ class AttentionOptions:
     """Share dropped, in training, of image features, word vectors and what words are read from."""
 
     def __post_init__(self) -> None:
-        for name, least in (("places", 0), ("embedding", 1), ("units", 1), ("attention", 1)):
-            if getattr(self, name) < least:
-                raise OptionError(
-                    f"decoder.{name} is {getattr(self, name)}; give a whole number of at least "
-                    f"{least}"
-                )
-        if not 0 <= self.dropout < 1:
-            raise OptionError(f"decoder.dropout is {self.dropout}; give a number from 0 up to 1")
+        check_least(self, 0, "places")
+        check_least(self, 1, "embedding", "units", "attention")
+        check_dropout(self.dropout)
 
 
-class AttentionLstm(keras.Model):  # type: ignore[misc]
+class AttentionLstm(WholeCaptionDecoder):
     """The decoder, as a training graph over whole captions and as a single step."""
-
-    kind = "step"
-    """One word and a state in, logits and a state out."""
 
     def __init__(self, options: AttentionOptions, vocabulary_size: int, feature_width: int) -> None:
         super().__init__(name="attention_lstm")
@@ -72,12 +65,7 @@ class AttentionLstm(keras.Model):  # type: ignore[misc]
         self.feature_dropout = keras.layers.Dropout(dropout, name="feature_dropout")
         self.image_projection = keras.layers.Dense(options.embedding, name="image_projection")
         self.place_projection = keras.layers.Dense(options.attention, name="place_projection")
-        self.word_embedding = keras.layers.Embedding(
-            vocabulary_size,
-            options.embedding,
-            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5),
-            name="word_embedding",
-        )
+        self.word_embedding = word_vectors(vocabulary_size, options.embedding, "word_embedding")
         self.word_dropout = keras.layers.Dropout(dropout, name="word_dropout")
         self.recurrent = lstm(options.units, "lstm_0")
         self.query = keras.layers.Dense(options.attention, name="query")
@@ -131,11 +119,6 @@ class AttentionLstm(keras.Model):  # type: ignore[misc]
             "c0": options.units,
         }
 
-    @property
-    def embedding_table(self) -> np.ndarray:
-        """The word vectors, float32 [V, E]."""
-        return np.asarray(ops.convert_to_numpy(self.word_embedding.embeddings), np.float32)
-
     def first_state(self, features: Any) -> dict[str, Any]:
         """Feed the image's mean; features float32 [rows, F]."""
         image, places = self._look(features)
@@ -153,18 +136,6 @@ class AttentionLstm(keras.Model):  # type: ignore[misc]
         places = ops.reshape(state["places"], (-1, self.options.places, self.options.attention))
         logits = self._answer(ops.expand_dims(output, 1), places)[:, 0]
         return logits, {"places": state["places"], "h0": hidden, "c0": cell}
-
-    def prefix_logits(self, features: Any, ids: Any) -> Any:
-        """Give the training graph's logits [rows, T, V], nothing dropped: parity's reference."""
-        return self({"features": features, "ids": ids}, training=False)
-
-    def next_logits(self, features: Any, ids: Any) -> Any:
-        """Give the training graph's logits [rows, V] after the whole of ids, nothing dropped."""
-        return self.prefix_logits(features, ids)[:, -1]
-
-    def scale_logits(self, factor: float) -> None:
-        """Multiply all logits by a factor from now on, in the weights."""
-        scale_dense(self.output_projection, factor)
 
 
 def _fitted(options: AttentionOptions, encoder: Any) -> AttentionOptions:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -37,6 +38,27 @@ def lstm(units: int, name: str, *, gate: str = "sigmoid", sequences: bool = True
     # All cells are born with one name, which a functional model refuses.
     layer.cell.name = f"{name}_cell"
     return layer
+
+
+def word_vectors(words: int, width: int, name: str | None = None) -> Any:
+    """Make the layer that gives a word its vector.
+
+    Keras' own +-0.05 leaves words far quieter than the image for the first epochs (dev BLEU-4 after
+    one epoch of Flickr8k: 3 with it, 7 with this).
+
+    Args:
+        words: of the vocabulary.
+        width: of a vector.
+        name: the layer's; None for Keras' own.
+    """
+    return keras.layers.Embedding(
+        words, width, embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5), name=name
+    )
+
+
+def table_of(embedding: Any) -> np.ndarray:
+    """Give the vectors of a built `word_vectors`, float32 [V, E]."""
+    return np.asarray(ops.convert_to_numpy(embedding.embeddings), np.float32)
 
 
 def build_lstms(layers: Sequence[Any], width: int) -> int:

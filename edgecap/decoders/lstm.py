@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from edgecap.decoders.layers import lstm, scale_dense
+from edgecap.decoders.checks import check_dropout, check_least
+from edgecap.decoders.layers import lstm, word_vectors
 from edgecap.decoders.registry import DECODERS, Decoder
-from edgecap_runtime.errors import OptionError
+from edgecap.decoders.whole_captions import WholeCaptionDecoder
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,11 @@ class LstmOptions:
     """Share dropped, in training, of image features, word vectors and the LSTM's output."""
 
     def __post_init__(self) -> None:
-        for name in ("embedding", "units", "layers"):
-            if getattr(self, name) < 1:
-                raise OptionError(
-                    f"decoder.{name} is {getattr(self, name)}; give a whole number of at least 1"
-                )
-        if not 0 <= self.dropout < 1:
-            raise OptionError(f"decoder.dropout is {self.dropout}; give a number from 0 up to 1")
+        check_least(self, 1, "embedding", "units", "layers")
+        check_dropout(self.dropout)
 
 
-class ShowAndTell(keras.Model):  # type: ignore[misc]
+class ShowAndTell(WholeCaptionDecoder):
     """The decoder, as a training graph over whole captions and as a single step.
 
     Both run the same layers: the step calls the `cell` of each training LSTM, so there is one set
@@ -64,14 +59,7 @@ class ShowAndTell(keras.Model):  # type: ignore[misc]
         self.feature_norm = keras.layers.BatchNormalization(name="feature_norm")
         self.feature_dropout = keras.layers.Dropout(dropout, name="feature_dropout")
         self.image_projection = keras.layers.Dense(options.embedding, name="image_projection")
-        # Keras' own +-0.05 leaves words far quieter than the image for the first epochs (dev BLEU-4
-        # after one epoch of Flickr8k: 3 with it, 7 with this).
-        self.word_embedding = keras.layers.Embedding(
-            vocabulary_size,
-            options.embedding,
-            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5),
-            name="word_embedding",
-        )
+        self.word_embedding = word_vectors(vocabulary_size, options.embedding, "word_embedding")
         self.word_dropout = keras.layers.Dropout(dropout, name="word_dropout")
         self.recurrent = [lstm(options.units, f"lstm_{layer}") for layer in range(options.layers)]
         self.output_dropout = keras.layers.Dropout(dropout, name="output_dropout")
@@ -111,9 +99,6 @@ class ShowAndTell(keras.Model):  # type: ignore[misc]
         self.output_projection.build((None, None, width))
         self.built = True
 
-    kind = "step"
-    """One word and a state in, logits and a state out."""
-
     @property
     def state_spec(self) -> dict[str, int]:
         """Names and widths of the carried state: h and c of each layer."""
@@ -122,11 +107,6 @@ class ShowAndTell(keras.Model):  # type: ignore[misc]
             for layer in range(self.options.layers)
             for kind in "hc"
         }
-
-    @property
-    def embedding_table(self) -> np.ndarray:
-        """The word vectors, float32 [V, E]."""
-        return np.asarray(ops.convert_to_numpy(self.word_embedding.embeddings), np.float32)
 
     def first_state(self, features: Any) -> dict[str, Any]:
         """Feed the image.
@@ -157,18 +137,6 @@ class ShowAndTell(keras.Model):  # type: ignore[misc]
         del ids
         output, state = self._advance(vectors, state)
         return self.output_projection(output), state
-
-    def prefix_logits(self, features: Any, ids: Any) -> Any:
-        """Give the training graph's logits [rows, T, V], nothing dropped: parity's reference."""
-        return self({"features": features, "ids": ids}, training=False)
-
-    def next_logits(self, features: Any, ids: Any) -> Any:
-        """Give the training graph's logits [rows, V] after the whole of ids, nothing dropped."""
-        return self.prefix_logits(features, ids)[:, -1]
-
-    def scale_logits(self, factor: float) -> None:
-        """Multiply all logits by a factor from now on, in the weights."""
-        scale_dense(self.output_projection, factor)
 
     def _advance(self, vector: Any, state: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         following: dict[str, Any] = {}

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from edgecap.decoders.layers import build_lstms, lstm, scale_dense
+from edgecap.decoders.layers import build_lstms, lstm, scale_dense, table_of, word_vectors
 from edgecap.decoders.merge_options import MergeOptions
 from edgecap.decoders.registry import DECODERS, Decoder
 from edgecap.decoders.sequences import Unmasked, last_outputs, run_lstm
@@ -60,11 +60,7 @@ class MergeDecoder(keras.Model):  # type: ignore[misc]
             if options.image_projection
             else None
         )
-        self.word_embedding = keras.layers.Embedding(
-            words,
-            options.embedding,
-            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5),
-        )
+        self.word_embedding = word_vectors(words, options.embedding)
         self.word_recurrent = self._recurrent(
             options.word_units, last=not options.merged_units, prefix="word_lstm"
         )
@@ -148,7 +144,7 @@ class MergeDecoder(keras.Model):  # type: ignore[misc]
     @property
     def embedding_table(self) -> np.ndarray:
         """The word vectors, float32 [V, E]."""
-        return np.asarray(ops.convert_to_numpy(self.word_embedding.embeddings), np.float32)
+        return table_of(self.word_embedding)
 
     def first_state(self, features: Any) -> dict[str, Any]:
         """Turn image features float32 [rows, F] into what `state_spec` names, [rows, width]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgecap.decoders.checks import check_dropout, check_least
 from edgecap_runtime.errors import OptionError
 
 _ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "elu", "selu", "gelu")
@@ -83,16 +84,8 @@ class MergeOptions:
                 raise OptionError(
                     f"decoder.{name} is {getattr(self, name)!r}; choose one of: {', '.join(legal)}"
                 )
-        for name in ("word_projection", "image_projection", "hidden", "padding_id"):
-            if getattr(self, name) < 0:
-                raise OptionError(
-                    f"decoder.{name} is {getattr(self, name)}; give a whole number of at least 0"
-                )
-        for name in ("embedding", "length"):
-            if getattr(self, name) < 1:
-                raise OptionError(
-                    f"decoder.{name} is {getattr(self, name)}; give a whole number of at least 1"
-                )
+        check_least(self, 0, "word_projection", "image_projection", "hidden", "padding_id")
+        check_least(self, 1, "embedding", "length")
         for name in ("word_units", "merged_units"):
             if any(width < 1 for width in getattr(self, name)):
                 raise OptionError(
@@ -101,8 +94,7 @@ class MergeOptions:
                 )
         if not self.word_units:
             raise OptionError("decoder.word_units is empty; give the width of at least one LSTM")
-        if not 0 <= self.dropout < 1:
-            raise OptionError(f"decoder.dropout is {self.dropout}; give a number from 0 up to 1")
+        check_dropout(self.dropout)
 
     @property
     def reads_no_padding(self) -> bool:
