@@ -30,23 +30,22 @@ from edgecap_runtime.options import search_name
     default="imagenet",
     show_default=True,
     help="'imagenet' (downloaded), a Keras weights file of the network without its classifier, or "
-    "a run, whose encoder is taken.",
+    "a run or a captioner in the box, whose encoder is taken.",
 )
 @click.option("--decoder", help="Decoder family; lstm by default, or that of --from.")
 @click.option(
     "--from",
     "begun_from",
     metavar="RUN",
-    type=click.Path(path_type=Path),
-    help="Begin with the weights, words and preparation of this run.",
+    help="Begin with the weights, words and preparation of this run, or captioner in the box.",
 )
 @click.option(
     "--teacher",
     "teachers",
     metavar="RUN",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="Learn words from this run's answers too (see training.teaching). May be repeated.",
+    help="Learn words from the answers of this run, or captioner in the box, too (see "
+    "training.teaching). May be repeated.",
 )
 @click.option(
     "--out",
@@ -86,8 +85,8 @@ def train(
     encoder: str | None,
     encoder_weights: str,
     decoder: str | None,
-    begun_from: Path | None,
-    teachers: tuple[Path, ...],
+    begun_from: str | None,
+    teachers: tuple[str, ...],
     out: Path,
     resume: bool,
     name: str | None,
@@ -128,6 +127,13 @@ def train(
             f"{str(out)!r} holds no checkpoint to resume from; leave --resume out to begin"
         )
 
+    from edgecap.box import captioners, find_run
+
+    # A file or folder of that name goes before a captioner in the box.
+    if encoder_weights in captioners() and not Path(encoder_weights).exists():
+        encoder_weights = str(find_run(encoder_weights))
+    begun_from_run = None if begun_from is None else find_run(begun_from)
+    teacher_runs = tuple(find_run(teacher) for teacher in teachers)
     load_keras()
     from edgecap.training.session import TrainingSession
 
@@ -139,8 +145,8 @@ def train(
         settings=settings,
         minimum_count=minimum_count,
         name=name,
-        begun_from=begun_from,
-        teachers=teachers,
+        begun_from=begun_from_run,
+        teachers=teacher_runs,
         provenance=how_made("trained"),
     )
     for problem in session.dataset.problems:

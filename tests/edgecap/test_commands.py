@@ -399,6 +399,12 @@ STATIC = ("export", "RUN", "-o", "x.tflite", "--quantize", "static-int8")
             "choose one of: attention-lstm, lstm",
         ),
         (("train", "--data", ".", "--out", "x", "--resume"), "no checkpoint"),
+        (("train", "--data", "DATA", "--out", "x", "--from", "nowhere"), "nor a name"),
+        (("train", "--data", "DATA", "--out", "x", "--teacher", "nowhere"), "nor a name"),
+        (
+            ("train", "--data", "DATA", "--out", "x", "--from", "nano", "--decoder", "lstm"),
+            "has the decoder 'attention-lstm', not 'lstm'",
+        ),
         (("evaluate", "nowhere", "--data", "DATA"), "neither a folder nor a name"),
         (("evaluate", "EXPORTED", "--data", "DATA", "--split", "train2"), "no split 'train2'"),
         (("evaluate", "EXPORTED", "--data", "DATA", "--beam", "0"), "beam is 0"),
