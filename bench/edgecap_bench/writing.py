@@ -1,4 +1,4 @@
-"""The report's files: JSON, CSV, a page and a picture."""
+"""The report's files: JSON, CSV, Markdown, a page and a picture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from edgecap_bench.csv_table import csv_table
 from edgecap_bench.html.page import html_page
+from edgecap_bench.markdown_tables import markdown_tables
 from edgecap_bench.picture import draw_report
 from edgecap_runtime.atomic import replacing
 
@@ -16,12 +17,16 @@ __all__ = ["write_json", "write_report"]
 
 
 def write_report(report: Mapping[str, Any], folder: Path) -> None:
-    """Write report.json, .csv, .html and .png, each whole or not at all.
+    """Write report.json, .csv, .md, .html and .png, each whole or not at all.
 
     Raises `EdgecapError` if one can't be written.
     """
     write_json(report, folder / "report.json")
-    for name, text in (("report.csv", csv_table(report)), ("report.html", html_page(report))):
+    for name, text in (
+        ("report.csv", csv_table(report)),
+        ("report.md", markdown_tables(report)),
+        ("report.html", html_page(report)),
+    ):
         with replacing(folder / name) as stream:
             stream.write(text.encode("utf-8"))
     draw_report(report, folder / "report.png")

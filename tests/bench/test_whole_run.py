@@ -107,8 +107,10 @@ def test_tables_and_picture(whole_run: Path) -> None:
     check_report(json.loads((whole_run / "report.json").read_text("utf-8")))
     page = (whole_run / "report.html").read_text("utf-8")
     table = (whole_run / "report.csv").read_text("utf-8")
+    markdown = (whole_run / "report.md").read_text("utf-8")
     for label in ("keras", "tflite:float32", "onnx:float32"):
         assert label in page
         assert label in table
+        assert f"| {label.replace(':', ' ')} |" in markdown
     with Image.open(whole_run / "report.png") as picture:
         assert picture.format == "PNG"
