@@ -150,7 +150,7 @@ def print_table(
     """
     table = Table(title=title, title_justify="left")
     if tight:
-        table.box, table.pad_edge = box.SIMPLE_HEAD, False
+        table.box, table.pad_edge, table.padding = box.SIMPLE_HEAD, False, (0, 1, 0, 0)
     for place, column in enumerate(columns):
         table.add_column(
             column,

@@ -436,7 +436,7 @@ STATIC = ("export", "RUN", "-o", "x.tflite", "--quantize", "static-int8")
         (("caption", "EXPORTED", "x.jpg", "--beam", "wide"), "--beam is 'wide'"),
         (
             ("caption", "mobilenet-lsm", "x.jpg"),
-            "in the box: mobilenet-attention, mobilenet-lstm, nano",
+            "in the box: inception-attention, mobilenet-attention, mobilenet-lstm, nano",
         ),
         (("caption", "EXPORTED", "x.jpg", "--quantize", "small"), "is an exported file already"),
         (("caption", "RUN", "x.jpg", "--quantize", "int2"), "dynamic-int8"),
