@@ -21,13 +21,18 @@ def markdown_tables(report: Mapping[str, Any]) -> str:
     report: one that `schema.check_report` lets pass.
     """
     searches = report["settings"]["searches"]
+    scored = any(row["quality"] for row in report["rows"])
     baselines = list(dict.fromkeys(name for row in report["rows"] for name in _faster(row)))
     blocks: list[str] = []
     for group in groups_of(report):
         measured = [row for row in group.targets if not row["error"]]
         blocks += [
             f"## {report['captioner']}: {group.title}",
-            _table(_head(searches), group.targets, lambda row: _figures(row, searches)),
+            _table(
+                _head(searches, scored),
+                group.targets,
+                lambda row: _figures(row, searches, scored),
+            ),
             _table(
                 _ratio_head(searches, baselines),
                 measured,
@@ -47,16 +52,17 @@ def _table(head: Sequence[str], rows: Sequence[Row], cells: Any) -> str:
     return "\n".join(markdown_table(head, [[_escaped(cell) for cell in line] for line in lines]))
 
 
-def _head(searches: Sequence[str]) -> list[str]:
+def _head(searches: Sequence[str], scored: bool) -> list[str]:
     every = " / ".join(searches)
+    quality = [f"BLEU-4 {every}", f"CIDEr-D {every}"] if scored else []
     costs = ("file MB", "cold start", "prepare", "encode", "a word", "caption p50 / p90 / p99")
-    return ["target", *costs, *searches[1:], "memory MB", f"BLEU-4 {every}", f"CIDEr-D {every}"]
+    return ["target", *costs, *searches[1:], "memory MB", *quality]
 
 
-def _figures(row: Row, searches: Sequence[str]) -> list[str]:
+def _figures(row: Row, searches: Sequence[str], scored: bool) -> list[str]:
     if row["error"]:
         # The first cell says why; the others are empty.
-        return [row["error"], *[""] * (len(_head(searches)) - 2)]
+        return [row["error"], *[""] * (len(_head(searches, scored)) - 2)]
     parts = (("cold_start_ms", 0), ("prepare_ms", 1), ("encode_ms", 1), ("per_word_ms", 2))
     greedy = row["caption_ms"].get("greedy") or {}
     caption = " / ".join(number(greedy.get(key), 1) for key in ("p50", "p90", "p99"))
@@ -66,8 +72,10 @@ def _figures(row: Row, searches: Sequence[str]) -> list[str]:
         caption + _noisy(greedy),
         *(_time(row["caption_ms"].get(name) or {}) for name in searches[1:]),
         number(row["peak_mb"], 0),
-        _scores(row, searches, "bleu4", 1),
-        _scores(row, searches, "cider_d", 3),
+        *(
+            _scores(row, searches, metric, digits)
+            for metric, digits in ((("bleu4", 1), ("cider_d", 3)) if scored else ())
+        ),
     ]
 
 

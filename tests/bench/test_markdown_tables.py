@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgecap_bench.markdown_tables import markdown_tables
 
-from .reports import NO_GPU, full_report
+from .reports import FULL, NO_GPU, full_report
 
 
 def _tables(text: str) -> list[list[list[str]]]:
@@ -48,6 +48,13 @@ def test_every_row_has_every_cell_and_bare_parts_have_none() -> None:
     for table in _tables(markdown_tables(report)):
         assert len({len(row) for row in table}) == 1
         assert not any(row[0].startswith("bare") for row in table)
+
+
+def test_where_nothing_was_scored_there_are_no_columns_for_it() -> None:
+    report = full_report(FULL[:3], threads=(4,), pi=False, scored=False)
+    for table in _tables(markdown_tables(report)):
+        assert not any("BLEU" in name or "CIDEr" in name for name in table[0])
+        assert len({len(row) for row in table}) == 1
 
 
 def test_a_target_that_failed_says_why() -> None:
