@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edgecap.markdown import markdown_table
@@ -12,6 +12,8 @@ from edgecap_bench.html.words import NONE, number
 __all__ = ["markdown_tables"]
 
 Row = Mapping[str, Any]
+Columns = Mapping[str, Callable[[Row], str]]
+"""By heading, from a row to its cell."""
 
 
 def markdown_tables(report: Mapping[str, Any]) -> str:
@@ -23,21 +25,15 @@ def markdown_tables(report: Mapping[str, Any]) -> str:
     searches = report["settings"]["searches"]
     scored = any(row["quality"] for row in report["rows"])
     baselines = list(dict.fromkeys(name for row in report["rows"] for name in _faster(row)))
+    figures = _figures(searches) | (_quality(searches) if scored else {})
+    ratios = _ratios(searches, baselines)
     blocks: list[str] = []
     for group in groups_of(report):
         measured = [row for row in group.targets if not row["error"]]
         blocks += [
             f"## {report['captioner']}: {group.title}",
-            _table(
-                _head(searches, scored),
-                group.targets,
-                lambda row: _figures(row, searches, scored),
-            ),
-            _table(
-                _ratio_head(searches, baselines),
-                measured,
-                lambda row: _ratios(row, searches, baselines),
-            ),
+            _table(figures, group.targets),
+            _table(ratios, measured),
         ]
     blocks.append(
         "Times are medians in milliseconds, greedy where no beam is named; MB are 10^6 bytes. "
@@ -47,58 +43,67 @@ def markdown_tables(report: Mapping[str, Any]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _table(head: Sequence[str], rows: Sequence[Row], cells: Any) -> str:
-    lines = ([row["target"].replace(":", " "), *cells(row)] for row in rows)
-    return "\n".join(markdown_table(head, [[_escaped(cell) for cell in line] for line in lines]))
+def _table(columns: Columns, rows: Sequence[Row]) -> str:
+    lines = []
+    for row in rows:
+        if row["error"]:
+            # The first cell says why; the others are empty.
+            cells = [row["error"], *[""] * (len(columns) - 1)]
+        else:
+            cells = [cell(row) for cell in columns.values()]
+        name = row["target"].replace(":", " ")
+        lines.append([_escaped(cell) for cell in (name, *cells)])
+    return "\n".join(markdown_table(["target", *columns], lines))
 
 
-def _head(searches: Sequence[str], scored: bool) -> list[str]:
-    every = " / ".join(searches)
-    quality = [f"BLEU-4 {every}", f"CIDEr-D {every}"] if scored else []
-    costs = ("file MB", "cold start", "prepare", "encode", "a word", "caption p50 / p90 / p99")
-    return ["target", *costs, *searches[1:], "memory MB", *quality]
+def _figures(searches: Sequence[str]) -> dict[str, Callable[[Row], str]]:
+    def median(key: str, digits: int) -> Callable[[Row], str]:
+        return lambda row: number((row[key] or {}).get("p50"), digits)
 
+    def beam(name: str) -> Callable[[Row], str]:
+        return lambda row: _time(row["caption_ms"].get(name) or {}, "p50")
 
-def _figures(row: Row, searches: Sequence[str], scored: bool) -> list[str]:
-    if row["error"]:
-        # The first cell says why; the others are empty.
-        return [row["error"], *[""] * (len(_head(searches, scored)) - 2)]
-    parts = (("cold_start_ms", 0), ("prepare_ms", 1), ("encode_ms", 1), ("per_word_ms", 2))
-    greedy = row["caption_ms"].get("greedy") or {}
-    caption = " / ".join(number(greedy.get(key), 1) for key in ("p50", "p90", "p99"))
-    return [
-        number(row["file_mb"], 1),
-        *(number((row[key] or {}).get("p50"), digits) for key, digits in parts),
-        caption + _noisy(greedy),
-        *(_time(row["caption_ms"].get(name) or {}) for name in searches[1:]),
-        number(row["peak_mb"], 0),
-        *(
-            _scores(row, searches, metric, digits)
-            for metric, digits in ((("bleu4", 1), ("cider_d", 3)) if scored else ())
+    return {
+        "file MB": lambda row: number(row["file_mb"], 1),
+        "cold start": median("cold_start_ms", 0),
+        "prepare": median("prepare_ms", 1),
+        "encode": median("encode_ms", 1),
+        "a word": median("per_word_ms", 2),
+        "caption p50 / p90 / p99": lambda row: _time(
+            row["caption_ms"].get("greedy") or {}, "p50", "p90", "p99"
         ),
-    ]
+        **{name: beam(name) for name in searches[1:]},
+        "memory MB": lambda row: number(row["peak_mb"], 0),
+    }
 
 
-def _ratio_head(searches: Sequence[str], baselines: Sequence[str]) -> list[str]:
-    return [
-        *("target", "caption / its bare parts", "cold start / bare", "full load / bare"),
-        "memory MB over bare",
-        *(f"{name} / greedy" for name in searches[1:]),
-        *(f"faster than {name}" for name in baselines),
-    ]
+def _quality(searches: Sequence[str]) -> dict[str, Callable[[Row], str]]:
+    every = " / ".join(searches)
+    return {
+        f"BLEU-4 {every}": lambda row: _scores(row, searches, "bleu4", 1),
+        f"CIDEr-D {every}": lambda row: _scores(row, searches, "cider_d", 3),
+    }
 
 
-def _ratios(row: Row, searches: Sequence[str], baselines: Sequence[str]) -> list[str]:
-    ratios = row["ratios"]
-    beams = (ratios["beam_over_greedy"].get(name.partition(" ")[2]) for name in searches[1:])
-    faster = (_faster(row).get(name) for name in baselines)
-    return [
-        *(number(ratios[name], 2) for name in ("over_bare", "cold_over_bare")),
-        number(ratios["saturated_over_bare"], 2),
-        number(row["peak_over_bare_mb"], 1, signed=True),
-        *(number(each, 2) for each in beams),
-        *(NONE if each is None else f"{number(each, 1)} x" for each in faster),
-    ]
+def _ratios(searches: Sequence[str], baselines: Sequence[str]) -> dict[str, Callable[[Row], str]]:
+    def over(name: str) -> Callable[[Row], str]:
+        return lambda row: number(row["ratios"][name], 2)
+
+    def beam(name: str) -> Callable[[Row], str]:
+        width = name.partition(" ")[2]
+        return lambda row: number(row["ratios"]["beam_over_greedy"].get(width), 2)
+
+    def faster(name: str) -> Callable[[Row], str]:
+        return lambda row: _times_as_fast(_faster(row).get(name))
+
+    return {
+        "caption / its bare parts": over("over_bare"),
+        "cold start / bare": over("cold_over_bare"),
+        "full load / bare": over("saturated_over_bare"),
+        "memory MB over bare": lambda row: number(row["peak_over_bare_mb"], 1, signed=True),
+        **{f"{name} / greedy": beam(name) for name in searches[1:]},
+        **{f"faster than {name}": faster(name) for name in baselines},
+    }
 
 
 def _faster(row: Row) -> Mapping[str, float | None]:
@@ -106,12 +111,13 @@ def _faster(row: Row) -> Mapping[str, float | None]:
     return faster
 
 
-def _time(times: Mapping[str, Any]) -> str:
-    return number(times.get("p50"), 1) + _noisy(times)
+def _times_as_fast(ratio: float | None) -> str:
+    return NONE if ratio is None else f"{number(ratio, 1)} x"
 
 
-def _noisy(times: Mapping[str, Any]) -> str:
-    return " noisy" if times.get("noisy") else ""
+def _time(times: Mapping[str, Any], *percentiles: str) -> str:
+    figures = " / ".join(number(times.get(key), 1) for key in percentiles)
+    return figures + (" noisy" if times.get("noisy") else "")
 
 
 def _scores(row: Row, searches: Sequence[str], metric: str, digits: int) -> str:

@@ -130,8 +130,8 @@ def train(
     from edgecap.box import captioners, find_run
 
     # A file or folder of that name goes before a captioner in the box.
-    if encoder_weights in captioners() and not Path(encoder_weights).exists():
-        encoder_weights = str(find_run(encoder_weights))
+    if not Path(encoder_weights).exists():
+        encoder_weights = str(captioners().get(encoder_weights, encoder_weights))
     begun_from_run = None if begun_from is None else find_run(begun_from)
     teacher_runs = tuple(find_run(teacher) for teacher in teachers)
     load_keras()

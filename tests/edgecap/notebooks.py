@@ -190,8 +190,8 @@ def assert_same(logits: np.ndarray, wanted: np.ndarray) -> None:
     """
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     ours = shifted / shifted.sum(-1, keepdims=True)
-    # Machines add in different orders: without AVX-512 two of 33000 differ by 1.2e-4.
-    np.testing.assert_allclose(ours, np.exp(wanted), rtol=1e-3, atol=1e-4)
+    # Two of 33000 differ by 1.2e-4 on an AMD EPYC, with oneDNN and without it.
+    np.testing.assert_allclose(ours, np.exp(wanted), rtol=1e-4, atol=1e-4)
     first, second = np.sort(wanted, axis=-1)[:, :-3:-1].T
     clear = first - second > 1e-3
     assert clear.sum() >= 500
