@@ -65,13 +65,15 @@ def average_runs(
     shares = [weight / total for _, weight in parts]
     captioner = TrainedCaptioner.load(parts[0][0])
     models = (captioner.encoder, captioner.decoder)
-    # In float64: shares of thousandths add up to one only there.
-    means = [[shares[0] * array.astype(np.float64) for array in m.get_weights()] for m in models]
+    # By what the others differ: where none does, as in an encoder that did not learn, the mean is
+    # the same to the last bit, and its features are found in their cache.
+    firsts = [model.get_weights() for model in models]
+    means = [[array.astype(np.float64) for array in first] for first in firsts]
     for (folder, _), share in zip(parts[1:], shares[1:], strict=True):
         other = TrainedCaptioner.load(folder)
-        for mean, model in zip(means, (other.encoder, other.decoder), strict=True):
-            for array, more in zip(mean, model.get_weights(), strict=True):
-                array += share * more
+        for mean, first, model in zip(means, firsts, (other.encoder, other.decoder), strict=True):
+            for array, begun, more in zip(mean, first, model.get_weights(), strict=True):
+                array += share * (more.astype(np.float64) - begun)
     for mean, model in zip(means, models, strict=True):
         model.set_weights([array.astype(np.float32) for array in mean])
     averaged = [

@@ -42,7 +42,7 @@ class System:
     platforms: tuple[str, ...]
     """Which wheels pip takes."""
     files: tuple[str, ...]
-    """The captioners that it runs, the one to take there first."""
+    """The captioners that it runs, by their recipes first; the one to take there first."""
     full_run_only: bool = False
     """Whether the quick run leaves it out."""
 
@@ -68,7 +68,13 @@ def _current(suite: str, python: str, **more: Any) -> System:
         packages=("python3", "libstdc++6"),
         wheels=("numpy", "pillow", "onnxruntime", "ai-edge-litert"),
         platforms=("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64"),
-        files=("static-int8.tflite", "float32.tflite", "static-int8.onnx", "float32.onnx"),
+        files=(
+            "static-int8.tflite",
+            "static-int8.attention.tflite",
+            "float32.tflite",
+            "static-int8.onnx",
+            "float32.onnx",
+        ),
         **more,
     )
 
@@ -89,7 +95,7 @@ SYSTEMS = {
             packages=("python3", "libstdc++6", "python3-numpy", "python3-pil"),
             wheels=("tflite-runtime==2.14.0",),
             platforms=("manylinux_2_34_armv7l",),
-            files=("compat.tflite", "float32.tflite"),
+            files=("compat.tflite", "compat.attention.tflite", "float32.tflite"),
         ),
     )
 }

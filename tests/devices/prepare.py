@@ -28,14 +28,20 @@ MERGED = ("bin", "lib", "sbin")
 CAPTIONERS = FOLDER / "captioners"
 HEADERS = FOLDER / "onnxruntime"
 WEB_CAPTIONERS = ROOT / "tests" / "web" / "build"
+CALIBRATED = ("--calibrate", "samples")
 EXPORTS = [
     *(
-        (f"{recipe}.{suffix}", [*options, "--quantize", recipe])
+        (f"{recipe}.{suffix}", "mobilenet-lstm", recipe, options)
         for suffix in ("tflite", "onnx")
-        for recipe, options in (("float32", []), ("static-int8", ["--calibrate", "samples"]))
+        for recipe, options in (("float32", ()), ("static-int8", CALIBRATED))
     ),
-    ("compat.tflite", ["--quantize", "compat", "--calibrate", "samples"]),
+    ("compat.tflite", "mobilenet-lstm", "compat", CALIBRATED),
+    *(
+        (f"{recipe}.attention.tflite", "mobilenet-attention", recipe, CALIBRATED)
+        for recipe in ("static-int8", "compat")
+    ),
 ]
+"""Files, with the captioner in the box, the recipe, and more options of `edgecap export`."""
 CODE = ("edgecap", "export/edgecap_export", "runtime/edgecap_runtime")
 WEB_CODE = (*CODE, "tests/web/make_golden.py", "tests/export")
 
@@ -207,13 +213,13 @@ def start_export(option: str, title: str, made: Path) -> subprocess.Popen[bytes]
 
 
 def export() -> None:
-    """Export the captioner in the box in one process, so that Keras is loaded once."""
+    """Export captioners in the box in one process, so that Keras is loaded once."""
     from edgecap.cli import main as edgecap
 
     shutil.rmtree(CAPTIONERS, ignore_errors=True)
     CAPTIONERS.mkdir(parents=True)
-    for name, options in EXPORTS:
-        words = ["export", "mobilenet-lstm", "-o", str(CAPTIONERS / name), *options]
+    for name, captioner, recipe, options in EXPORTS:
+        words = ["export", captioner, "-o", str(CAPTIONERS / name), "--quantize", recipe, *options]
         # Its report is of no use here; what fails is an exception.
         with redirect_stdout(io.StringIO()):
             edgecap(words, standalone_mode=False)

@@ -16,8 +16,10 @@ from edgecap.decoders.attention import AttentionOptions
 from edgecap.encoders import ENCODERS, EncoderOptions
 from edgecap.encoders.pooling import POOLINGS, places_of
 from edgecap.training.session import TrainingSession
-from edgecap_export import choose_calibration, export
+from edgecap_export import choose_calibration, export, flatbuffer
 from edgecap_runtime import Captioner
+from edgecap_runtime.backends import open_backend
+from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.errors import OptionError
 
 PLACES, CHANNELS, WORDS, LONGEST = 6, 5, 20, 7
@@ -161,6 +163,27 @@ def test_it_is_trained_like_any_other(run: Path) -> None:
     assert design.decoder_options.places == 4
     assert design.provenance["scores"]["dev"]["greedy"]["corpus_bleu"][0] > 80
     assert [epoch["phase"] for epoch in design.provenance["curve"]][-1] == "captions"
+
+
+def test_no_result_of_a_tflite_file_is_what_it_was_given(run: Path, tmp_path: Path) -> None:
+    """LiteRT.js answers with what lay in memory where a state that no word changes is both."""
+    path = tmp_path / "a.tflite"
+    export(TrainedCaptioner.load(run).source(), path, recipe="float32", gate=False)
+    model = flatbuffer.read(path.read_bytes())
+    for called in model.signatureDefs:
+        given, said = (
+            {item.tensorIndex for item in ends} for ends in (called.inputs, called.outputs)
+        )
+        assert not given & said, called.signatureKey
+    backend = open_backend(path, read_manifest(path), threads=1)
+    for rows in (1, 3, 2):
+        state = {
+            item.name: np.random.default_rng(rows).normal(size=(rows, *item.shape))
+            for item in read_manifest(path).state
+        }
+        state = {name: values.astype(np.float32) for name, values in state.items()}
+        _, following = backend.step(np.zeros(rows, np.int32), state)
+        np.testing.assert_array_equal(following["places"], state["places"])
 
 
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])

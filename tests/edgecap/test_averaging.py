@@ -60,6 +60,19 @@ def test_weights_are_averaged_by_their_shares(others: list[Path]) -> None:
     assert [part["run"] for part in averaged] == [first.name, "times-2", "times-4"]
 
 
+def test_what_runs_have_in_common_stays_to_the_last_bit(tiny_run: Path, tmp_path: Path) -> None:
+    """An encoder that did not learn is the same one: its features are in their cache."""
+    other = TrainedCaptioner.load(tiny_run)
+    other.decoder.set_weights([array + 0.1 for array in other.decoder.get_weights()])
+    other.save(tmp_path / "other")
+    mean = average_runs([(tiny_run, 3), (tmp_path / "other", 7)])
+    one = TrainedCaptioner.load(tiny_run)
+    for ours, array in zip(mean.encoder.get_weights(), one.encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, array)
+    for ours, array in zip(mean.decoder.get_weights(), one.decoder.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, array + 0.07, atol=1e-6)
+
+
 def test_command_writes_a_run_that_knows_where_it_comes_from(
     others: list[Path], tiny_data: Path, tmp_path: Path
 ) -> None:

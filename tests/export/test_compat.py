@@ -59,7 +59,9 @@ print(json.dumps({
     "interpreters": [name for name in ("ai_edge_litert", "tflite_runtime") if name in sys.modules],
     "greedy": [captioner.caption(photo, beam=1).text for photo in photos],
     "beam": [captioner.caption(photo, beam=3).text for photo in photos],
-    "states": [[state[name][0].tolist() for name in names] for state in states],
+    "states": [
+        np.concatenate([state[name][0].ravel() for name in names]).tolist() for state in states
+    ],
     "logits": logits,
 }))
 """
@@ -155,8 +157,9 @@ def test_treatments_that_it_runs_are_as_near_to_keras_there(old_python, written,
     assert largest(old["logits"], new["logits"]) < 0.05
 
 
-def test_the_captioner_in_the_box_says_the_same_words(old_python, tmp_path):
-    source = TrainedCaptioner.load(find_run("mobilenet-lstm")).source()
+@pytest.mark.parametrize("captioner", ["mobilenet-lstm", "mobilenet-attention"])
+def test_a_captioner_in_the_box_says_the_same_words(old_python, tmp_path, captioner):
+    source = TrainedCaptioner.load(find_run(captioner)).source()
     samples = sample_photos()
     prover = Prover(source, samples)
     calibration = choose_calibration(samples, source.preparation, silent, count=len(samples))

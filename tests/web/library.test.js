@@ -200,28 +200,32 @@ describe("in Chromium", { skip: noBrowser }, () => {
     await other.close();
   });
 
-  describe("the captioner in the box", () => {
+  describe("captioners in the box", () => {
     const missing = noBrowser || noModels();
 
-    for (const recipe of ["static-int8", "dynamic-int8"]) {
-      test(`${recipe} says Python's words of 112 pictures`, { skip: missing }, async (t) => {
+    for (const name of [
+      "mobilenet-lstm-static-int8",
+      "mobilenet-lstm-dynamic-int8",
+      "mobilenet-attention-static-int8",
+    ]) {
+      test(`${name} says Python's words of 112 pictures`, { skip: missing }, async (t) => {
         const { readFileSync } = await import("node:fs");
         const { BUILD } = await import("./browser.js");
         const { file, cases } = JSON.parse(
-          readFileSync(`${BUILD}/mobilenet-lstm-${recipe}.json`, "utf8"),
+          readFileSync(`${BUILD}/${name}.json`, "utf8"),
         );
         assert.equal(cases.length, 112);
         const found = await page.evaluate(
-          async ([name, items]) => {
+          async ([address, items]) => {
             const { Captioner, prepare } = await import("edgecap-web");
-            const captioner = await Captioner.load(`/build/${name}`);
+            const captioner = await Captioner.load(`/build/${address}`);
             const answers = [];
             for (const { photo, captions } of items) {
-              const address = `/build/photos/${photo}`;
-              const pixels = await prepare(address, captioner.manifest.preparation);
+              const place = `/build/photos/${photo}`;
+              const pixels = await prepare(place, captioner.manifest.preparation);
               const said = [];
               for (const { options } of captions) {
-                said.push(await captioner.caption(address, options));
+                said.push(await captioner.caption(place, options));
               }
               answers.push({ hash: await globalThis.sha256(pixels), said });
             }

@@ -476,29 +476,35 @@ def variants() -> Iterable[tuple[str, Image.Image]]:
 
 
 def write_models(folder: Path) -> None:
-    """Export the captioner in the box and tiny ones, and write what they say of pictures."""
+    """Export captioners in the box and tiny ones, and write what they say of pictures."""
     from click.testing import CliRunner
 
     from edgecap.cli import main
+    from edgecap_export import recipe_named
 
     folder.mkdir(parents=True, exist_ok=True)
     photos = folder / "photos"
     photos.mkdir(exist_ok=True)
     for name, image in variants():
         image.save(photos / f"{name}.png")
-    for recipe, options in (("static-int8", ["--calibrate", str(SAMPLES)]), ("dynamic-int8", [])):
-        path = folder / f"mobilenet-lstm-{recipe}.tflite"
-        words = ["export", "mobilenet-lstm", "-o", str(path), "--quantize", recipe, *options]
+    for captioner, recipe in (
+        ("mobilenet-lstm", "static-int8"),
+        ("mobilenet-lstm", "dynamic-int8"),
+        ("mobilenet-attention", "static-int8"),
+    ):
+        path = folder / f"{captioner}-{recipe}.tflite"
+        options = ["--calibrate", str(SAMPLES)] if recipe_named(recipe).calibrated else []
+        words = ["export", captioner, "-o", str(path), "--quantize", recipe, *options]
         done = CliRunner().invoke(main, words)
         if done.exit_code:
             raise SystemExit(done.output)
         searches = ({"beam": 1}, {"beam": 3, "n_best": 3})
-        with Captioner.load(path, threads=1) as captioner:
+        with Captioner.load(path, threads=1) as loaded:
             cases = [
-                {"photo": photo.name, **said(captioner, photo, searches)}
+                {"photo": photo.name, **said(loaded, photo, searches)}
                 for photo in sorted(photos.iterdir())
             ]
-        write_json(folder / f"mobilenet-lstm-{recipe}.json", {"file": path.name, "cases": cases})
+        write_json(path.with_suffix(".json"), {"file": path.name, "cases": cases})
     write_prefix_models(folder)
     (folder / "complete").touch()
 

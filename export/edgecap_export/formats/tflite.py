@@ -72,6 +72,8 @@ class TFLiteWriter:
         flatbuffer.drop_row_signatures(model)
         if greedy is not None:
             add_search(model, graph, greedy, one_call=one_call)
+        # The loops of the search have no need of it, and are made before.
+        flatbuffer.part_results(model, graph.kind)
         flatbuffer.share_buffers(model)
         path.write_bytes(flatbuffer.write(model))
 
