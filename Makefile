@@ -51,17 +51,17 @@ $(INSTALLED): pyproject.toml runtime/pyproject.toml constraints.txt
 
 # The app for a phone's browser, with two captioners of the box: built, then served at port 8000.
 # It needs Node 20 or newer.
-WEB_CAPTIONERS := build/web/mobilenet-lstm-static-int8.tflite build/web/mobilenet-lstm-small.tflite
+WEB_CAPTIONERS := build/web/mobilenet-attention.tflite build/web/nano.tflite
 
 web: $(WEB_CAPTIONERS)
 	cd runtime/web && npm ci --no-audit --no-fund
 	cd runtime/web && node tools/build.js $(WEB_CAPTIONERS:%=../../%)
 	cd runtime/web && node tools/serve.js
 
-build/web/mobilenet-lstm-%.tflite: $(INSTALLED)
+build/web/%.tflite: $(INSTALLED)
 	mkdir -p build/web
 	# A browser searches by itself: the search inside would only take its memory.
-	$(BIN)/edgecap export mobilenet-lstm -o $@ --quantize $* --calibrate edgecap/samples --no-search
+	$(BIN)/edgecap export $* -o $@ --quantize static-int8 --calibrate edgecap/samples --no-search
 
 clean:
 	rm -rf $(VENV) $(COMPAT) .devices demo dist build runtime/web/build runtime/web/types
