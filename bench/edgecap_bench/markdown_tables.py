@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from edgecap.markdown import markdown_table
-from edgecap_bench.html.groups import groups_of
+from edgecap_bench.groups import groups_of
 from edgecap_bench.html.words import NONE, number
 
 __all__ = ["markdown_tables"]

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from edgecap.console import ERRORS
+from edgecap_bench.groups import groups_of
 from edgecap_bench.names import folded
-from edgecap_bench.report import HERE
 
 __all__ = ["print_report"]
 
@@ -29,14 +29,11 @@ def print_report(report: Mapping[str, Any]) -> None:
     compared. What they say doesn't depend on either, and is in one table.
     """
     # Narrow enough for a terminal of 80 columns.
-    for (device, threads), rows in _groups(report["rows"]):
-        where = report["machine"]["cpu"] if device == HERE else device
-        heading = f"{report['captioner']}, {where}"
-        if threads is not None:
-            heading += f", {threads} thread{'s' * (threads > 1)}"
+    for group in groups_of(report):
+        rows = group.rows
         beams = [name for name in report["settings"]["searches"] if name != "greedy"]
         _print(
-            f"{heading}: ms; caption times p50 to p99 are greedy",
+            f"{report['captioner']}, {group.title}: ms; caption times p50 to p99 are greedy",
             ("cold", "prepare", "encode", "per word", "p50", "p90", "p99", *beams),
             rows,
             lambda row, beams=beams: _times(row, beams),
@@ -79,19 +76,6 @@ def print_report(report: Mapping[str, Any]) -> None:
             )
     for line in _remarks(report):
         ERRORS.print(line, markup=False)
-
-
-def _groups(
-    rows: Sequence[Mapping[str, Any]],
-) -> list[tuple[tuple[str, int | None], list[Mapping[str, Any]]]]:
-    """Give the rows by device and number of threads; those of a GPU stand with the first."""
-    found: dict[tuple[str, int | None], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        key = (row["device"], row["threads"])
-        if row["threads"] is None:
-            key = next((other for other in found if other[0] == row["device"]), key)
-        found.setdefault(key, []).append(row)
-    return list(found.items())
 
 
 def _scored(rows: Sequence[Mapping[str, Any]], search: str) -> list[Mapping[str, Any]]:

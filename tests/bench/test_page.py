@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from edgecap_bench.groups import groups_of
 from edgecap_bench.html.bars import stage_end
-from edgecap_bench.html.groups import groups_of
 from edgecap_bench.html.labels import Box, place_labels, spread
 from edgecap_bench.html.page import html_page
 from edgecap_bench.html.quality_plot import Shot, front_of, shots_of

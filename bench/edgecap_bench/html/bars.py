@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgecap.html.markup import Child, Node, node
+from edgecap_bench.groups import Group
 from edgecap_bench.html.drawing import tick
-from edgecap_bench.html.groups import Group
 from edgecap_bench.html.scales import Scale, log_scale
 from edgecap_bench.html.words import family, number
 

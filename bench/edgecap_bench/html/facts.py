@@ -7,8 +7,8 @@ from typing import Any
 
 from edgecap.html.markup import Child, Node, node
 from edgecap.html.tables import scrolled
-from edgecap_bench.html.groups import HERE
 from edgecap_bench.html.words import NONE, number, plural
+from edgecap_bench.report import HERE
 
 __all__ = ["head_facts", "repeat_facts", "warnings_of"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from edgecap.html.markup import Child, Node, node
 from edgecap.html.page import html_document
+from edgecap_bench.groups import groups_of
 from edgecap_bench.html import bars
 from edgecap_bench.html.drawing import figure
 from edgecap_bench.html.facts import head_facts, repeat_facts, warnings_of
-from edgecap_bench.html.groups import groups_of
 from edgecap_bench.html.quality_plot import quality_plot
 from edgecap_bench.html.tables import one_table, quality_table, ratio_table
 from edgecap_bench.html.words_plot import words_plot

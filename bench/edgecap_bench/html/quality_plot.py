@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgecap.html.markup import Node, node
+from edgecap_bench.groups import Group
 from edgecap_bench.html.drawing import Canvas, marker, numbered_key, text_size
-from edgecap_bench.html.groups import Group
 from edgecap_bench.html.labels import Box, Segment, place_labels
 from edgecap_bench.html.scales import linear_scale, log_scale
 from edgecap_bench.html.words import family, number

@@ -9,8 +9,8 @@ from typing import Any
 
 from edgecap.html.markup import Child, Node, node
 from edgecap.html.tables import scrolled
+from edgecap_bench.groups import Group, groups_of
 from edgecap_bench.html.columns import Column, columns_of
-from edgecap_bench.html.groups import Group, groups_of
 from edgecap_bench.html.words import NONE, family, number
 
 __all__ = ["one_table", "quality_table", "ratio_table"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgecap.html.markup import Node, node
+from edgecap_bench.groups import Group
 from edgecap_bench.html.drawing import CHARACTER, Canvas, marker, numbered_key
-from edgecap_bench.html.groups import Group
 from edgecap_bench.html.labels import Box, spread
 from edgecap_bench.html.scales import linear_scale, log_scale
 from edgecap_bench.html.words import family, number

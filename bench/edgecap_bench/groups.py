@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgecap_bench.html.words import plural
+from edgecap_bench.report import HERE
 
-__all__ = ["HERE", "Group", "groups_of"]
-
-HERE = "this machine"
-"""The device of rows that the run itself measured."""
+__all__ = ["Group", "groups_of"]
 
 Row = Mapping[str, Any]
 
