@@ -23,7 +23,6 @@ __all__ = [
     "drop_row_signatures",
     "name_apart",
     "operator_code",
-    "part_results",
     "put_first",
     "raise_versions",
     "read",
@@ -154,44 +153,6 @@ def drop_row_signatures(model: Any) -> None:
             sides = () if tensor.shapeSignature is None else tensor.shapeSignature[1:]
             open_length = place in taken and any(side < 0 for side in sides)
             tensor.shapeSignature = [1, *map(int, sides)] if open_length else None
-
-
-def part_results(model: Any, signature_key: str) -> None:
-    """Copy what a signature gives as it was given, such as a state that no word changes.
-
-    LiteRT.js lends memory to every input and every result; a tensor that is both computes from the
-    result's, in which nothing was written. RESHAPE is the operator that copies.
-    """
-    graph = model.subgraphs[signature(model, signature_key).subgraphIndex]
-    given = {int(place) for place in graph.inputs}
-    for item in signature(model, signature_key).outputs:
-        if item.tensorIndex not in given:
-            continue
-        tensor = graph.tensors[item.tensorIndex]
-        twin = copy.copy(tensor)
-        twin.name = tensor.name + b"/copied"
-        shape = np.array([-1, *tensor.shape[1:]], np.int32)
-        sides = schema.TensorT(
-            name=twin.name + b"/shape",
-            shape=np.array(shape.shape, np.int32),
-            type=schema.TensorType.INT32,
-            buffer=len(model.buffers),
-            quantization=schema.QuantizationParametersT(),
-            hasRank=True,
-        )
-        model.buffers.append(schema.BufferT(data=np.frombuffer(shape.tobytes(), np.uint8)))
-        place = len(graph.tensors)
-        graph.tensors.extend((twin, sides))
-        operator = schema.OperatorT(
-            opcodeIndex=operator_code(model, schema.BuiltinOperator.RESHAPE, 1),
-            inputs=np.array([item.tensorIndex, place + 1], np.int32),
-            outputs=np.array([place], np.int32),
-            builtinOptionsType=schema.BuiltinOptions.ReshapeOptions,
-            builtinOptions=schema.ReshapeOptionsT(newShape=shape),
-        )
-        graph.operators.append(operator)
-        graph.outputs = np.where(graph.outputs == item.tensorIndex, place, graph.outputs)
-        item.tensorIndex = place
 
 
 def raise_versions(model: Any) -> None:

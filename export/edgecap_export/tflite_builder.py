@@ -1,4 +1,4 @@
-"""Building graphs into .tflite models: new operators, and copies of operators that are there."""
+"""Building graphs of .tflite models: new operators, and copies of operators that are there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgecap_export import flatbuffer, flatbuffer_view
 
-__all__ = ["GraphBuilder", "Tensor"]
+__all__ = ["GraphBuilder", "Tensor", "part_results"]
 
 _TYPES = {
     "float32": schema.TensorType.FLOAT32,
@@ -37,17 +37,21 @@ class Tensor:
 
 
 class GraphBuilder:
-    """A new graph of a model; among what it builds are the `greedy.Operations`."""
+    """A graph of a model; among what it builds are the `greedy.Operations`."""
 
-    def __init__(self, model: Any, name: str) -> None:
-        """Put an empty graph behind the model's others."""
+    def __init__(self, model: Any, name: str, place: int | None = None) -> None:
+        """Go on with the graph at a place; without one, put an empty graph behind the others."""
         self._model = model
         self._name = name
-        self._graph = schema.SubGraphT(
-            name=name.encode(), tensors=[], operators=[], inputs=[], outputs=[]
-        )
-        model.subgraphs.append(self._graph)
-        self.place = len(model.subgraphs) - 1
+        if place is None:
+            place = len(model.subgraphs)
+            model.subgraphs.append(
+                schema.SubGraphT(
+                    name=name.encode(), tensors=[], operators=[], inputs=[], outputs=[]
+                )
+            )
+        self.place = place
+        self._graph = model.subgraphs[place]
 
     def tensor(self, shape: Sequence[int], kind: str, name: str = "", buffer: int = 0) -> Tensor:
         """Add a tensor; one without a name is called by its place."""
@@ -221,6 +225,29 @@ class GraphBuilder:
         keep = len(shape) == len(given.shape)
         self.operator(name, (given, axes), (result,), "ReducerOptions", keepDims=keep)
         return result
+
+
+def part_results(model: Any, signature_key: str) -> None:
+    """Copy what a signature gives as it was given, such as a state that no word changes.
+
+    LiteRT.js lends memory to every input and every result; a tensor that is both computes from the
+    result's, in which nothing was written. RESHAPE is the operator that copies.
+    """
+    called = flatbuffer_view.signature(model, signature_key)
+    builder = GraphBuilder(model, signature_key, called.subgraphIndex)
+    graph = model.subgraphs[called.subgraphIndex]
+    given = {item.tensorIndex for item in called.inputs}
+    for item in called.outputs:
+        if item.tensorIndex not in given:
+            continue
+        shape = tuple(graph.tensors[item.tensorIndex].shape)
+        copied = builder.tensor(shape, "float32")
+        # The rows are open.
+        sides = np.array([-1, *shape[1:]], np.int32)
+        ends = (Tensor(item.tensorIndex, shape, "float32"), builder.constant(sides))
+        builder.operator("RESHAPE", ends, (copied,), "ReshapeOptions", newShape=sides)
+        graph.outputs = np.where(graph.outputs == item.tensorIndex, copied.place, graph.outputs)
+        item.tensorIndex = copied.place
 
 
 def _places(tensors: Sequence[Tensor]) -> NDArray[np.int32]:

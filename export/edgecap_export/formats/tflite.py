@@ -21,6 +21,7 @@ from edgecap_export.progress import Progress
 from edgecap_export.quiet import quiet
 from edgecap_export.recipes import Recipe
 from edgecap_export.step_graph import CaptionerGraph, freeze
+from edgecap_export.tflite_builder import part_results
 from edgecap_export.tflite_caption import add_search, open_caption
 from edgecap_export.tflite_quantization import STATIC, TREATED, quantize
 from edgecap_export.treatments import PARTS
@@ -73,7 +74,7 @@ class TFLiteWriter:
         if greedy is not None:
             add_search(model, graph, greedy, one_call=one_call)
         # The loops of the search have no need of it, and are made before.
-        flatbuffer.part_results(model, graph.kind)
+        part_results(model, graph.kind)
         flatbuffer.share_buffers(model)
         path.write_bytes(flatbuffer.write(model))
 
