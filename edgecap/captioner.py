@@ -158,6 +158,7 @@ class TrainedCaptioner:
             encoder=self.encoder,
             encoder_name=design.encoder,
             decoder=self.decoder,
+            decoder_name=design.decoder,
             vocabulary=design.vocabulary,
             preparation=design.preparation,
             defaults=design.defaults,

@@ -42,7 +42,8 @@ def runs(runs: tuple[Path, ...], greedy: bool, markdown: bool, as_json: bool) ->
 
     A RUN is a folder that `edgecap train` wrote. The first is what the others' settings are
     compared with. "Learned" counts epochs of words, encoder and captions (w, e, c), those of
-    the runs that were begun from too, and so do the minutes. Scores are corpus BLEU and CIDEr-D of
+    the runs that were begun from too (of a mean, the most that one of its runs has), and so do the
+    minutes. Scores are corpus BLEU and CIDEr-D of
     the best epoch on dev, "unlike" the captions that differ from each other.
 
     \b
@@ -93,14 +94,26 @@ def _row(folder: Path, record: Record, first: Record, greedy: bool) -> dict[str,
 
 def _epochs(record: Record) -> dict[str, int]:
     """Count the epochs of each phase, those of the runs that were begun from too."""
-    counts = Counter(epoch["phase"] for epoch in record.curve)
-    before = record.provenance.get("begun_from")
-    while before:
-        # Their curves are not kept, so these are the epochs they were to have at most.
-        for phase, setting in _PHASES.items():
-            counts[phase] += before.get("training", {}).get(setting, 0)
-        before = before.get("begun_from")
+    made = record.provenance
+    own = Counter(epoch["phase"] for epoch in record.curve) or _planned(made)
+    counts = own + _epochs_before(made)
     return {phase: counts[phase] for phase in _PHASES if counts[phase]}
+
+
+def _planned(made: Mapping[str, Any]) -> Counter[str]:
+    """Give the epochs that a run was to have at most, where its curve is not kept."""
+    training = made.get("training", {})
+    return Counter({phase: training.get(setting, 0) for phase, setting in _PHASES.items()})
+
+
+def _epochs_before(made: Mapping[str, Any]) -> Counter[str]:
+    """Count the epochs of the runs that one was begun from, or that a mean is of."""
+    before = [made["begun_from"]] if made.get("begun_from") else made.get("averaged", ())
+    most: Counter[str] = Counter()
+    for each in before:
+        # The runs of a mean went on from one run, whose epochs all of them have.
+        most |= _planned(each) + _epochs_before(each)
+    return most
 
 
 def _differences(record: Record, first: Record) -> dict[str, Any]:

@@ -24,18 +24,13 @@ def pooled(
         import keras
 
         width = {"alpha": options.width} if has_width else {}
-        # Keras' own average keeps the graph that features are cached by.
-        by_keras = options.pooling == "average"
         whole = getattr(keras.applications, network)(
             input_shape=(options.size, options.size, 3),
             include_top=False,
-            pooling="avg" if by_keras else None,
             weights=weights,
             **width,
             **settings,
         )
-        if by_keras:
-            return whole
         pool = POOLINGS[options.pooling]
         return keras.Model(whole.input, pool(whole.output), name=whole.name)
 

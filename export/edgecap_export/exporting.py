@@ -268,7 +268,7 @@ def _manifest(
     return Manifest(
         name=source.name,
         encoder=source.encoder_name,
-        decoder=source.decoder.name,
+        decoder=source.decoder_name,
         recipe=recipe.name,
         preparation=source.preparation,
         vocabulary=source.vocabulary,

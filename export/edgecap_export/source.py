@@ -135,6 +135,8 @@ class CaptionerSource:
     doesn't have are let be."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """What it was made from: data, licence, sha256 of the weights. Values that JSON can hold."""
+    decoder_name: str = ""
+    """Name of the decoder family, e.g. "merge-lstm"; the decoder's own `name` where it is empty."""
 
     @property
     def prefix(self) -> Prefix | None:
@@ -144,6 +146,8 @@ class CaptionerSource:
         return cast(PrefixDecoder, self.decoder).prefix
 
     def __post_init__(self) -> None:
+        if not self.decoder_name:
+            object.__setattr__(self, "decoder_name", self.decoder.name)
         words, rows = len(self.vocabulary), int(self.decoder.embedding_table.shape[0])
         if words != rows:
             raise OptionError(

@@ -96,6 +96,9 @@ def test_command_writes_a_run_that_knows_where_it_comes_from(
     assert len(set(record.commands)) == len(record.commands)
     rows = json.loads(run("runs", out, "--json").stdout)
     assert rows[0]["averaged"] == {"times-2": 0.3333, "b=3": 0.6667}
+    # What its runs have in common is counted once.
+    planned = [read_design(each).provenance["training"]["epochs"] for each in (others[1], odd)]
+    assert rows[0]["epochs"] == {"words": max(planned)}
     again = run("average", others[0], odd, "--data", tiny_data, "--out", out)
     assert again.exit_code == 2
     assert "holds a run already" in again.output

@@ -44,7 +44,7 @@ class _Maker:
         self._prover = Prover(self._source, [photo.path for photo in photos])
         return {
             "encoder": self._source.encoder_name,
-            "decoder": self._source.decoder.name,
+            "decoder": self._source.decoder_name,
             "images": len(photos),
         }
 
