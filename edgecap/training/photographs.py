@@ -56,22 +56,24 @@ class Photographs:
             mirrored=options.mirrored, crops=options.crops, least_side=options.least_crop
         )
         train, dev = self._paths["train"], self._paths["dev"]
-        wanted = [*((train, view) for view in views), (dev, views[0])]
-        total = sum(len(paths) for paths, _ in wanted)
-        found: list[np.ndarray] = []
-        for paths, view in wanted:
-            before = sum(map(len, found))
-            found.append(
-                image_features(
-                    encoder,
-                    self._preparation,
-                    paths,
-                    view=view,
-                    cache=self._cache,
-                    progress=progress and _shifted(progress, before, total),
-                )
+        width = encoder.output_shape[-1]
+        of_train = np.empty((len(views), len(train), width), np.float32)
+        of_dev = np.empty((len(dev), width), np.float32)
+        wanted = [*((train, *each) for each in zip(views, of_train, strict=True))]
+        wanted.append((dev, views[0], of_dev))
+        total, before = len(views) * len(train) + len(dev), 0
+        for paths, view, out in wanted:
+            image_features(
+                encoder,
+                self._preparation,
+                paths,
+                view=view,
+                cache=self._cache,
+                progress=progress and _shifted(progress, before, total),
+                out=out,
             )
-        return np.stack(found[:-1]), found[-1]
+            before += len(paths)
+        return of_train, of_dev
 
     def dev_features_now(self, encoder: Any) -> np.ndarray:
         """Compute float32 [images, F] of dev by an encoder that goes on changing."""
