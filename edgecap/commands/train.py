@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edgecap.console import ERRORS, how_made, load_keras, print_json, print_scores, progress_bar
+from edgecap.console import ERRORS, how_made, load_keras, print_json, print_scores, progress_bars
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.options import search_name
 
@@ -153,21 +154,23 @@ def train(
         ERRORS.print(f"left out {problem.name}: {problem.reason}", style="yellow")
     for note in session.dataset.notes:
         ERRORS.print(f"note: {note}")
-    with progress_bar("encoding photographs") as report:
-        session.encode(encoder_weights, cache=cache, progress=report)
-    trainer = session.trainer(out)
-    if resume:
-        trainer.resume()
-        ERRORS.print(f"going on after epoch {len(trainer.history)}")
-    with progress_bar("training") as report:
+    with progress_bars() as report:
+        session.encode(
+            encoder_weights,
+            cache=cache,
+            progress=functools.partial(report, "encoding photographs"),
+        )
+        trainer = session.trainer(out)
+        if resume:
+            trainer.resume()
+            ERRORS.print(f"going on after epoch {len(trainer.history)}")
         trainer.run(
             on_batch=lambda epoch, done, total: report(
-                (epoch - 1) * total + done, total * session.options.all_epochs
+                "training", (epoch - 1) * total + done, total * session.options.all_epochs
             ),
             on_epoch=lambda epoch: _say(epoch, session, out, trainer),
         )
-    with progress_bar("scoring dev") as report:
-        scores = session.finish(out, trainer, progress=report)
+        scores = session.finish(out, trainer, progress=functools.partial(report, "scoring dev"))
     if as_json:
         print_json(scores)
     else:

@@ -44,7 +44,7 @@ class Trainer:
             captioner: its decoder is trained in place, its encoder in a phase of its own.
             folder: the run; `checkpoint.npz` and the best epoch's weights go there.
             options: the recipe.
-            material: what is learned from; its features follow the encoder's weights.
+            material: what is learned from; its encoder is the captioner's.
             begun_from: hash of the weights that are gone on from, so that a checkpoint isn't
                 resumed from others.
 
@@ -102,7 +102,7 @@ class Trainer:
                 "ones or choose another --out"
             )
         self._phase = next(phase for phase in self._phases if phase.name == self.history[-1].phase)
-        # In its own phase the encoder is in the checkpoint, and features are made when asked for.
+        # In its own phase the encoder is in the checkpoint.
         if self._encoder_learned and self._phase.name != EncoderPhase.name:
             self._take_encoder()
         self._phase.begin()
@@ -186,9 +186,9 @@ class Trainer:
             save_weights(self.captioner.encoder, self.folder / "encoder.weights.h5")
 
     def _take_encoder(self) -> None:
-        """Load the encoder of the best epoch, and its features."""
+        """Load the encoder of the best epoch; features of another are of no use."""
         load_weights(self.captioner.encoder, self.folder / "encoder.weights.h5")
-        self._material.encode_anew(self.captioner)
+        self._material.forget_features()
 
     @property
     def _encoder_learned(self) -> bool:

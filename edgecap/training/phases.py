@@ -98,6 +98,10 @@ class WordPhase(_DecoderPhase):
         )
         compile_model(self.model, options, options.learning_rate, self._answers.loss())
 
+    def end(self) -> None:
+        """Let go of the features, beside which those of an encoder that learns find no room."""
+        del self._batches
+
     def learn(self, epoch: int, done: int, report: Report) -> Learned:
         """Learn from every caption once."""
         rate = self._options.rate_in(done)

@@ -39,41 +39,39 @@ class Photographs:
         self._options = options
         self._cache = cache
 
-    def features(
-        self, encoder: Any, progress: Progress | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Compute, or read from the cache, the features of all.
+    def train_features(self, encoder: Any, progress: Progress | None = None) -> np.ndarray:
+        """Compute, or read from the cache, the features of train.
 
         Args:
             encoder: `keras.Model` from pixels to features.
             progress: called with (images done, images in all), views counted apart.
 
         Returns:
-            float32 [views, images, F] of train and float32 [images, F] of dev.
+            float32 [views, images, F].
         """
-        options = self._options
+        options, paths = self._options, self._paths["train"]
         views = training_views(
             mirrored=options.mirrored, crops=options.crops, least_side=options.least_crop
         )
-        train, dev = self._paths["train"], self._paths["dev"]
-        width = encoder.output_shape[-1]
-        of_train = np.empty((len(views), len(train), width), np.float32)
-        of_dev = np.empty((len(dev), width), np.float32)
-        wanted = [*((train, *each) for each in zip(views, of_train, strict=True))]
-        wanted.append((dev, views[0], of_dev))
-        total, before = len(views) * len(train) + len(dev), 0
-        for paths, view, out in wanted:
+        features = np.empty((len(views), len(paths), encoder.output_shape[-1]), np.float32)
+        for place, (view, out) in enumerate(zip(views, features, strict=True)):
             image_features(
                 encoder,
                 self._preparation,
                 paths,
                 view=view,
                 cache=self._cache,
-                progress=progress and _shifted(progress, before, total),
+                progress=progress
+                and _shifted(progress, place * len(paths), len(views) * len(paths)),
                 out=out,
             )
-            before += len(paths)
-        return of_train, of_dev
+        return features
+
+    def dev_features(self, encoder: Any, progress: Progress | None = None) -> np.ndarray:
+        """Compute, or read from the cache, the features of dev, float32 [images, F]."""
+        return image_features(
+            encoder, self._preparation, self._paths["dev"], cache=self._cache, progress=progress
+        )
 
     def dev_features_now(self, encoder: Any) -> np.ndarray:
         """Compute float32 [images, F] of dev by an encoder that goes on changing."""

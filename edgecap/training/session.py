@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from edgecap.captioner import Design, TrainedCaptioner, read_design, write_design
 from edgecap.data import Dataset, load_dataset
@@ -38,7 +37,7 @@ _DEFAULTS = DecodingOptions(beam=3, length_penalty=0.5)
 
 @dataclass
 class TrainingSession:
-    """Data, design and features of one training."""
+    """Data and design of one training."""
 
     dataset: Dataset
     """Photographs and captions, in splits."""
@@ -57,9 +56,6 @@ class TrainingSession:
 
     captioner: TrainedCaptioner | None = None
     """Set by `encode`."""
-
-    features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    """Float32 [views, images, F] of "train", and [images, F] of "dev"; set by `encode`."""
 
     _material: Material | None = None
     _begun_with: str | None = None
@@ -127,13 +123,14 @@ class TrainingSession:
         cache: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Build the captioner and compute the features of train and dev.
+        """Build the captioner and compute the features that the training begins with.
 
         Args:
             encoder_weights: "imagenet", a path of weights or of a run, or None for random ones;
                 those of the run that the training begins from take their place.
             cache: folder for features; None is the user's.
-            progress: called with (images done, images in all) for one encoder after another.
+            progress: called with (images done, images in all) for one encoder after another, and
+                later, should the encoder learn.
 
         Raises:
             EdgecapError: weights that don't fit, or a teacher with other words.
@@ -150,21 +147,30 @@ class TrainingSession:
             self._begun_with = captioner.weights_sha256
         self.captioner = captioner
         self.design = captioner.design
-        photographs = Photographs(self.dataset, self.design.preparation, self.options, cache)
-        train, dev = photographs.features(captioner.encoder, progress)
-        self.features = {"train": train, "dev": dev}
+        options = self.options
+        photographs = Photographs(self.dataset, self.design.preparation, options, cache)
         words = {
             split: [photo.captions for photo in self.dataset.split(split)]
             for split in ("train", "dev")
         }
         self._material = Material(
-            features=train,
-            dev_features=dev,
+            encoder=captioner.encoder,
             words=words["train"],
             dev_words=words["dev"],
             photographs=photographs,
             teachers=[self._teacher(folder, cache, progress) for folder in self.teachers],
+            progress=progress,
         )
+        encoder_learns_first = options.tune_epochs > 0 and not options.epochs
+        if not encoder_learns_first:
+            self._material.encode()
+
+    @property
+    def material(self) -> Material:
+        """What is learned from; there once `encode` was called."""
+        if self._material is None:
+            raise RuntimeError("encode() comes first")
+        return self._material
 
     def trainer(self, folder: Path) -> Trainer:
         """Make the trainer, and write what is known of the run before the first epoch."""

@@ -281,7 +281,7 @@ def test_features_are_cached_by_all_that_they_depend_on(
     preparation = session.design.preparation
     cached = image_features(encoder, preparation, paths, cache=tmp_path / "cache")
     assert not calls
-    np.testing.assert_array_equal(cached, session.features["dev"])
+    np.testing.assert_array_equal(cached, session.material.dev_features)
     other = type(preparation)(**{**vars(preparation), "resampling": "nearest"})
     image_features(encoder, other, paths, cache=tmp_path / "cache")
     assert sum(calls) == len(paths)
@@ -341,7 +341,7 @@ def test_many_images_together_say_what_each_says_alone(
     trainer = session.trainer(tmp_path / "run")
     trainer.run()
     captions = KerasCaptions(trainer.captioner.decoder, session.design.vocabulary)
-    features = session.features["dev"]
+    features = session.material.dev_features
     for options in (DecodingOptions(beam=1), DecodingOptions(beam=3)):
         together = captions.best(features, options)
         alone = [captions.best(features[row : row + 1], options)[0] for row in range(len(features))]

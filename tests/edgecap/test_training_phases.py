@@ -100,6 +100,26 @@ def test_the_encoder_learns_and_the_run_holds_the_pair_that_scored(
     assert all(row["cider_d"] >= 0 for row in curve)
 
 
+def test_a_training_of_the_encoder_alone_never_encodes_train(
+    tiny_data: Path, tiny_weights: Path, tiny_run: Path, tmp_path: Path
+) -> None:
+    session = _open(
+        tiny_data,
+        tiny_weights,
+        tmp_path / "cache",
+        "training.epochs=0",
+        "training.tune_epochs=1",
+        "training.reward_epochs=0",
+        begun_from=tiny_run,
+    )
+    trainer = session.trainer(tmp_path / "run")
+    trainer.run()
+    scores = session.finish(tmp_path / "run", trainer)
+    assert scores["epochs"] == 1
+    kept = (np.load(path)["keys"] for path in (tmp_path / "cache").rglob("*.npz"))
+    assert sum(map(len, kept)) == len(session.dataset.split("dev"))
+
+
 def test_layers_before_tune_from_stay(open_session: Opener, tmp_path: Path) -> None:
     session = open_session(*TUNED, "training.tune_from=conv_pw_13")
     assert session.captioner is not None
@@ -253,9 +273,9 @@ def test_a_decoder_that_learns_from_prefixes_has_no_encoder_phase(
 def test_crops_are_views_of_their_own_and_the_same_each_time(open_session: Opener) -> None:
     settings = ("training.crops=2", "training.least_crop=0.5")
     session, again = open_session(*settings), open_session(*settings)
-    views = session.features["train"]
+    views = session.material.features
     assert len(views) == 4
-    np.testing.assert_array_equal(views, again.features["train"])
+    np.testing.assert_array_equal(views, again.material.features)
     for one in range(4):
         for other in range(one):
             assert not np.allclose(views[one], views[other], rtol=1e-4, atol=1e-5)

@@ -108,7 +108,7 @@ def teach(
         session.encode(weights, cache=folder / "features")
         trainer = session.trainer(folder / "run")
         captioner = trainer.captioner
-        _settle(getattr(captioner.decoder, "feature_norm", None), session.features["train"])
+        _settle(getattr(captioner.decoder, "feature_norm", None), session.material.features)
         if _learns_all(trainer):
             # The average of the weights is what was scored.
             load_weights(captioner.decoder, folder / "run" / "decoder.weights.h5")
