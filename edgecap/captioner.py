@@ -23,6 +23,7 @@ from edgecap.decoders import DECODERS
 from edgecap.encoders import ENCODERS, EncoderOptions
 from edgecap.features import Progress, image_features
 from edgecap.files import load_weights, make_folder, save_weights
+from edgecap.record import made_in_short
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.errors import EdgecapError, OptionError
@@ -149,9 +150,6 @@ class TrainedCaptioner:
 
         design = self.design
         family = design.encoder
-        # They say nothing to a device.
-        long = ("curve", "search")
-        about = {key: value for key, value in design.provenance.items() if key not in long}
         delicate = ENCODERS[family].delicate_blocks if family in ENCODERS else ()
         return CaptionerSource(
             name=design.name,
@@ -163,7 +161,10 @@ class TrainedCaptioner:
             preparation=design.preparation,
             defaults=design.defaults,
             delicate_blocks=delicate,
-            provenance={**about, "weights_sha256": self.weights_sha256},
+            provenance={
+                **made_in_short(design.provenance),
+                "weights_sha256": self.weights_sha256,
+            },
         )
 
 

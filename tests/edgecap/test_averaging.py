@@ -94,6 +94,11 @@ def test_command_writes_a_run_that_knows_where_it_comes_from(
     assert record.commands[0] == "edgecap train --out first"
     assert record.commands[-1].startswith("edgecap")
     assert len(set(record.commands)) == len(record.commands)
+    # A file keeps the commands, and not all that is known of each run before.
+    carried = TrainedCaptioner.load(out).source().provenance
+    assert carried["commands"] == record.commands
+    assert carried["data"] == made["data"]
+    assert not {"averaged", "begun_from", "teachers"} & set(carried)
     rows = json.loads(run("runs", out, "--json").stdout)
     assert rows[0]["averaged"] == {"times-2": 0.3333, "b=3": 0.6667}
     # What its runs have in common is counted once.
