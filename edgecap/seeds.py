@@ -57,6 +57,20 @@ def seed_name(seeds: int | Sequence[int] | None) -> str:
     return ", ".join(str(seed) for seed in several) or "-"
 
 
+def seed_names(several: Sequence[int | Sequence[int] | None]) -> list[str]:
+    """Name captioners by their seeds, each as `seed_name`, leaving out what all have alike.
+
+    Such are the trainings of a teacher that all learned from.
+    """
+    lists = [seeds for seeds in several if isinstance(seeds, Sequence)]
+    if len(lists) != len(several) or len({len(seeds) for seeds in lists}) != 1:
+        return [seed_name(seeds) for seeds in several]
+    of_each_training = [seeds for seeds in zip(*lists, strict=True) if len(set(seeds)) > 1]
+    return [seed_name(seeds) for seeds in zip(*of_each_training, strict=True)] or [
+        seed_name(seeds) for seeds in lists
+    ]
+
+
 def _seeds(record: Record) -> list[int]:
     trainings = (each.get("training") for each in record.trainings)
     return [training["seed"] for training in trainings if training]

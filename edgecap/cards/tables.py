@@ -11,7 +11,7 @@ from edgecap.markdown import markdown_table
 from edgecap.metrics.faults import LIMITS
 from edgecap.metrics.mentions import KINDS
 from edgecap.record import Measurement, Record, TargetFigures
-from edgecap.seeds import seed_name
+from edgecap.seeds import seed_names
 
 __all__ = [
     "Table",
@@ -139,13 +139,14 @@ def gender_line(measured: Measurement) -> str:
 def seed_table(record: Record) -> Table:
     """Give the dev scores of each seed, as the training reported them, and how they scatter."""
     rows: list[list[str]] = []
+    names = seed_names([each["seed"] for each in record.seeds])
     for search in record.seeds[0]["dev"]:
         if not all(search in each["dev"] for each in record.seeds):
             continue  # each run has its own search beside the greedy one
         scores = [each["dev"][search] for each in record.seeds]
         figures = [(*each["corpus_bleu"], each.get("cider_d")) for each in scores]
-        for each, row in zip(record.seeds, figures, strict=True):
-            rows.append([seed_name(each["seed"]), search, *map(_figure, row, _DIGITS)])
+        for name, row in zip(names, figures, strict=True):
+            rows.append([name, search, *map(_figure, row, _DIGITS)])
         columns = zip(*figures, strict=True)
         rows.append(["mean ± sd", search, *map(_scatter, columns, _DIGITS)])
     return ("seed", "search", *_ORDERS, "CIDEr-D"), rows

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from edgecap.cards.tables import seed_table
 from edgecap.cli import main
 from edgecap.record import Record, read_record, write_record
-from edgecap.seeds import seed_name, with_other_seeds
+from edgecap.seeds import seed_name, seed_names, with_other_seeds
 from edgecap_runtime.errors import OptionError
 
 Maker = Callable[..., Path]
@@ -153,3 +153,21 @@ def test_card_puts_the_seeds_of_a_record_side_by_side(
     done = CliRunner().invoke(main, ["card", str(folder), "--other-seed", str(tiny_run)])
     assert done.exit_code != 0
     assert "has the same seed" in done.output
+
+
+@pytest.mark.parametrize(
+    ("several", "names"),
+    [
+        ([[1, 0, 1], [0, 0, 0], [2, 0, 2]], ["1", "0", "2"]),
+        ([[1, 0, 1], [1, 0, 2]], ["1", "2"]),
+        ([[1, 2, 5], [2, 1, 5]], ["1, 2", "2, 1"]),
+        ([[3, 4]], ["3, 4"]),
+        ([[3, 3], [3, 3, 4]], ["3", "3, 3, 4"]),
+        ([7, [1]], ["7", "1"]),
+        ([None], ["None"]),
+    ],
+)
+def test_seeds_are_named_by_the_trainings_in_which_they_differ(
+    several: list[Any], names: list[str]
+) -> None:
+    assert seed_names(several) == names
