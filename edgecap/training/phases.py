@@ -85,6 +85,7 @@ class WordPhase(_DecoderPhase):
         """
         super().__init__(captioner, options, material)
         self.epochs = options.epochs
+        self._batches: Any = None
         design = captioner.design
         self._learns_from = DECODERS[design.decoder].learns_from
         self._reading = Reading(captioner.decoder, self._learns_from, design.vocabulary, options)
@@ -100,7 +101,7 @@ class WordPhase(_DecoderPhase):
 
     def end(self) -> None:
         """Let go of the features, beside which those of an encoder that learns find no room."""
-        del self._batches
+        self._batches = None
 
     def learn(self, epoch: int, done: int, report: Report) -> Learned:
         """Learn from every caption once."""
