@@ -87,10 +87,7 @@ def image_features(
         _write(folder, shard)
     if progress:
         progress(len(paths), len(paths))
-    if out is None:
-        out = np.empty((len(paths), encoder.output_shape[-1]), np.float32)
-    _read(folder, keys, out)
-    return out
+    return _read(folder, keys, out)
 
 
 def features_now(encoder: Any, preparation: Preparation, paths: Sequence[Path]) -> np.ndarray:
@@ -165,8 +162,8 @@ def _known(folder: Path) -> set[str]:
     return known
 
 
-def _read(folder: Path, keys: Sequence[str], out: np.ndarray) -> None:
-    """Read the features of `keys`, all of them kept, to the rows of `out`."""
+def _read(folder: Path, keys: Sequence[str], out: np.ndarray | None) -> np.ndarray:
+    """Read the features of `keys`, all of them kept, to the rows of `out`; None makes one."""
     rows: dict[str, list[int]] = {}
     for row, key in enumerate(keys):
         rows.setdefault(key, []).append(row)
@@ -175,8 +172,13 @@ def _read(folder: Path, keys: Sequence[str], out: np.ndarray) -> None:
             held = [(place, key) for place, key in enumerate(shard["keys"].tolist()) if key in rows]
             if held:
                 features = shard["features"]
+                if out is None:
+                    out = np.empty((len(keys), *features.shape[1:]), np.float32)
                 for place, key in held:
                     out[rows[key]] = features[place]
+    if out is None:
+        raise ValueError("no images were given")
+    return out
 
 
 def _write(folder: Path, shard: dict[str, np.ndarray]) -> None:

@@ -43,8 +43,8 @@ def runs(runs: tuple[Path, ...], greedy: bool, markdown: bool, as_json: bool) ->
     A RUN is a folder that `edgecap train` wrote. The first is what the others' settings are
     compared with. "Learned" counts epochs of words, encoder and captions (w, e, c), those of
     the runs that were begun from too (of a mean, the most that one of its runs has), and so do the
-    minutes. Scores are corpus BLEU and CIDEr-D of
-    the best epoch on dev, "unlike" the captions that differ from each other.
+    minutes. Scores are corpus BLEU and CIDEr-D of the best epoch on dev, "unlike" the captions that
+    differ from each other.
 
     \b
     Examples:

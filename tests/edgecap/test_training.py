@@ -300,7 +300,7 @@ def test_features_are_found_again_whatever_was_built_before(tmp_path: Path) -> N
     def features(name: str, seed: int) -> np.ndarray:
         keras.utils.set_random_seed(seed)
         network = ENCODERS[name].build(EncoderOptions(size=32), None)
-        encoder = keras.Sequential([keras.Input((32, 32, 3)), network], name="encoder")
+        encoder = keras.Sequential([network], name="encoder")
         return image_features(encoder, preparation, [path], cache=tmp_path)
 
     # Keras numbers layers and operations through the whole process.
