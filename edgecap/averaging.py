@@ -20,7 +20,7 @@ from edgecap.captioner import Design, TrainedCaptioner, read_design
 from edgecap.data import Dataset
 from edgecap.features import Progress
 from edgecap.inference import KerasCaptions, score_searches
-from edgecap.record import how_made_before
+from edgecap.lineage import how_made_before
 from edgecap_runtime.errors import OptionError
 
 _SAME = ("encoder", "encoder_options", "decoder", "decoder_options", "vocabulary", "preparation")

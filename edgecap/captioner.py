@@ -23,14 +23,15 @@ from edgecap.decoders import DECODERS
 from edgecap.encoders import ENCODERS, EncoderOptions
 from edgecap.features import Progress, image_features
 from edgecap.files import load_weights, make_folder, save_weights
-from edgecap.record import made_in_short
+from edgecap.lineage import folded, made_in_short, unfolded
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.decoding import DecodingOptions
 from edgecap_runtime.errors import EdgecapError, OptionError
 from edgecap_runtime.preparation import Preparation
 from edgecap_runtime.vocabulary import Vocabulary
 
-_RUN_VERSION = 1
+_RUN_VERSION = 2
+"""1 held the runs before each where it was come by, not once."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def write_design(design: Design, folder: Path) -> None:
         "preparation": dataclasses.asdict(design.preparation),
         "defaults": dataclasses.asdict(design.defaults),
         "vocabulary": vocabulary,
-        "provenance": dict(design.provenance),
+        "provenance": folded(design.provenance),
     }
     with replacing(folder / "run.json") as stream:
         stream.write((json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
@@ -221,7 +222,7 @@ def read_design(folder: Path) -> Design:
             vocabulary=Vocabulary(words=words, **fields),
             preparation=Preparation(**record["preparation"]),
             defaults=DecodingOptions(**record["defaults"]),
-            provenance=record["provenance"],
+            provenance=unfolded(record["provenance"]),
         )
     except (KeyError, TypeError, ValueError, OSError) as problem:
         raise EdgecapError(

@@ -16,7 +16,8 @@ import numpy as np
 from edgecap.captioner import read_design, write_design
 from edgecap.cards import NOTES, write_card
 from edgecap.files import make_folder
-from edgecap.record import RECORD, Record, changed_before, read_record, write_record
+from edgecap.lineage import changed_before
+from edgecap.record import RECORD, Record, read_record, write_record
 from edgecap.seeds import with_other_seeds
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.errors import OptionError

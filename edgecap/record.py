@@ -8,32 +8,22 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgecap.files import make_folder
+from edgecap.lineage import commands_of, folded, trainings_of, unfolded
 from edgecap_runtime.atomic import replacing
 from edgecap_runtime.errors import EdgecapError
 
 RECORD = "record.json"
 """The file's name, beside `run.json`."""
 
-_VERSION = 1
-
-_ONE_BEFORE = ("encoder_of", "begun_from")
-_SEVERAL_BEFORE = ("teachers", "averaged")
-"""Where provenance keeps the runs that a run comes from, the oldest first."""
-
-_OF_THE_WORKSTATION = ("curve", "search")
-"""What says nothing to a device."""
-
-Change = Callable[[Mapping[str, Any]], dict[str, Any]]
-"""From the provenance of one run to what becomes of it."""
-
-_KEPT_OF_SCORES = ("best_epoch", "epochs", "seconds")
+_VERSION = 2
+"""1 held the runs before each where it was come by, not once."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +107,12 @@ class Record:
     def trainings(self) -> list[Mapping[str, Any]]:
         """Provenance of the trainings that it comes from, each once, the oldest first and its own
         last."""
-        return _trainings(self.provenance)
+        return trainings_of(self.provenance)
 
     @property
     def commands(self) -> list[str]:
         """Commands that make it, in their order; empty where they are not known."""
-        return _commands(self.trainings)
+        return commands_of(self.trainings)
 
     @property
     def seconds(self) -> float:
@@ -145,7 +135,7 @@ class Record:
                 decoder=run["decoder"],
                 defaults=run["defaults"],
                 words=len(vocabulary),
-                provenance=run["provenance"],
+                provenance=unfolded(run["provenance"]),
                 curve=_read_curve(folder / "history.csv"),
             )
 
@@ -176,73 +166,17 @@ def read_record(folder: Path) -> Record:
             targets = tuple(TargetFigures(**target) for target in measured.pop("targets"))
             measured = Measurement(targets=targets, **measured)
         curve, seeds = (tuple(read.pop(key, ())) for key in ("curve", "seeds"))
-        return Record(measurement=measured, curve=curve, seeds=seeds, **read)
+        made = unfolded(read.pop("provenance"))
+        return Record(measurement=measured, curve=curve, seeds=seeds, provenance=made, **read)
 
 
 def write_record(record: Record, folder: Path) -> None:
     """Write `record.json`, whole or not at all."""
     make_folder(folder)
+    whole = asdict(replace(record, provenance=folded(record.provenance)))
     with replacing(folder / RECORD) as stream:
-        text = json.dumps(
-            {"record_version": _VERSION, **asdict(record)}, indent=1, ensure_ascii=False
-        )
+        text = json.dumps({"record_version": _VERSION, **whole}, indent=1, ensure_ascii=False)
         stream.write(f"{text}\n".encode())
-
-
-def how_made_before(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the record of a run keeps of a run that it comes from, by its name.
-
-    Of the scores how long it took, no more: every exported file carries this, and a mean of pupils
-    with two teachers each comes from some thirty runs.
-    """
-    return {"name": name, **_kept(provenance)}
-
-
-def _kept(made: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: made[key] for key in ("name", "share", "command", "training") if key in made}
-    if "scores" in made:
-        scores = made["scores"]
-        kept["scores"] = {key: scores[key] for key in _KEPT_OF_SCORES if key in scores}
-    return {**kept, **changed_before(made, _kept)}
-
-
-def changed_before(made: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    """Change what provenance keeps of each run that it comes from; gives those entries alone."""
-    changed: dict[str, Any] = {key: change(made[key]) for key in _ONE_BEFORE if key in made}
-    for key in _SEVERAL_BEFORE:
-        if key in made:
-            changed[key] = [change(each) for each in made[key]]
-    return changed
-
-
-def made_in_short(made: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a file carries of a run's provenance.
-
-    Of the runs that it comes from their commands alone, in their order: a mean of pupils whose
-    teachers are means comes from some thirty, and keeps 50 KB of them.
-    """
-    left_out = (*_ONE_BEFORE, *_SEVERAL_BEFORE, *_OF_THE_WORKSTATION)
-    short = {key: value for key, value in made.items() if key not in left_out}
-    commands = _commands(_trainings(made))
-    return {**short, "commands": commands} if len(commands) > 1 else short
-
-
-def _commands(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [each["command"] for each in trainings if each.get("command")]
-
-
-def _trainings(made: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    # Runs that are averaged have begun from the same one.
-    found: dict[Any, Mapping[str, Any]] = {}
-    for place, training in enumerate(_with_those_before(made)):
-        found.setdefault(training.get("command") or place, training)
-    return list(found.values())
-
-
-def _with_those_before(made: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    before = [made[key] for key in _ONE_BEFORE if made.get(key)]
-    before += [each for key in _SEVERAL_BEFORE for each in made.get(key, ())]
-    return [training for each in before for training in _with_those_before(each)] + [made]
 
 
 def _read_json(path: Path) -> dict[str, Any]:

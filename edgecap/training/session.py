@@ -18,7 +18,7 @@ from edgecap.encoders import ENCODERS, EncoderOptions
 from edgecap.features import Progress
 from edgecap.files import save_weights
 from edgecap.inference import KerasCaptions, score_searches
-from edgecap.record import how_made_before
+from edgecap.lineage import how_made_before
 from edgecap.settings import apply_settings, check_parts
 from edgecap.training.curve import curve_of
 from edgecap.training.loop import Trainer

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from edgecap.captioner import read_design
 from edgecap.cli import main
 from edgecap_export import Gate, recipe_named, recipe_names, recipes
 from edgecap_runtime.bundle import read_manifest
@@ -328,7 +329,7 @@ def test_publish_halves_a_run_that_says_the_same(
     (tmp_path / "on" / "run.json").write_text(json.dumps(run_json))
     done = run("publish", tmp_path / "on", "-o", tmp_path / "short", "--licence", "CC0-1.0")
     assert done.exit_code == 0, done.output
-    short = json.loads((tmp_path / "short" / "run.json").read_text())["provenance"]
+    short = read_design(tmp_path / "short").provenance
     assert short["begun_from"]["command"] == "edgecap train --out words"
     assert short["begun_from"]["begun_from"]["command"] == "x d"
     assert short["teachers"][0]["command"] == "edgecap train --from f"

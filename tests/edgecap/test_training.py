@@ -371,7 +371,7 @@ def test_bad_settings_get_one_sentence(
 def test_a_run_of_a_newer_edgecap_is_refused(open_session: Opener, tmp_path: Path) -> None:
     open_session().trainer(tmp_path / "run")
     path = tmp_path / "run" / "run.json"
-    path.write_text(path.read_text().replace('"run_version": 1', '"run_version": 2'))
+    path.write_text(path.read_text().replace('"run_version": 2', '"run_version": 3'))
     with pytest.raises(EdgecapError, match="upgrade edgecap"):
         read_design(tmp_path / "run")
 
