@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,14 +15,20 @@ from edgecap.training.options import TrainingOptions
 from edgecap.training.reward import Reward
 
 
-@given(st.integers(2, 60), st.integers(0, 2**32), st.sampled_from([7, 1024]))
+@given(
+    st.integers(2, 60),
+    st.integers(0, 2**32),
+    st.sampled_from([7, 1024]),
+    st.sampled_from([2, 3, 1024]),
+)
 def test_they_are_the_nearest_and_never_the_image_itself(
-    images: int, seed: int, together: int
+    images: int, seed: int, together: int, columns: int
 ) -> None:
     dice = np.random.default_rng(seed)
     features = dice.normal(size=(images, 5)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lookalikes, "_TOGETHER", together)
+        patch.setattr(lookalikes, "_COLUMNS", columns)
         of_all = Lookalikes(features)
     drawn = of_all.draw(np.arange(images), dice)
     assert drawn.shape == (images, min(2, images - 1))
@@ -39,6 +47,18 @@ def test_features_that_are_all_the_same_are_no_error() -> None:
     drawn = Lookalikes(np.ones((3, 4), np.float32)).draw(np.array([0, 1, 2, 0]), _dice())
     assert drawn.shape == (4, 2)
     assert all(image not in rivals for image, rivals in zip((0, 1, 2, 0), drawn, strict=True))
+
+
+def test_features_of_gigabytes_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookalikes, "_COLUMNS", 512)
+    features = _dice().normal(size=(200, 20_000)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        Lookalikes(features)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < features.nbytes / 4
 
 
 def test_a_caption_that_would_do_for_both_is_worth_less() -> None:
