@@ -80,14 +80,25 @@ def keep_record(published: Path, out: Path) -> None:
         OptionError: the folder holds a run.
         EdgecapError: it can't be written.
     """
-    if (out / "run.json").exists():
-        raise OptionError(f"{str(out)!r} holds a captioner with its weights; choose another folder")
+    check_without_weights(out)
     make_folder(out)
     for name in (RECORD, NOTES):
         if (published / name).exists():
             with open(published / name, "rb") as source, replacing(out / name) as stream:
                 shutil.copyfileobj(source, stream)
     write_card(read_record(out), out)
+
+
+def check_without_weights(folder: Path) -> None:
+    """See that a folder may hold a record alone, before an hour of measuring.
+
+    Raises:
+        OptionError: it holds a run.
+    """
+    if (folder / "run.json").exists():
+        raise OptionError(
+            f"{str(folder)!r} holds a captioner with its weights; choose another folder"
+        )
 
 
 def _halved(path: Path) -> bytes:

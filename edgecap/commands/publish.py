@@ -65,8 +65,10 @@ def publish(
           --data flickr8k
     """
     from edgecap.box import find_run
-    from edgecap.publishing import keep_record, publish_run
+    from edgecap.publishing import check_without_weights, keep_record, publish_run
 
+    if without_weights:
+        check_without_weights(out)
     with tempfile.TemporaryDirectory(prefix="edgecap-") as passing:
         folder = Path(passing) / out.resolve().name if without_weights else out
         publish_run(

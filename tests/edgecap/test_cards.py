@@ -147,6 +147,21 @@ def test_a_record_without_weights_is_known_by_its_command(
     assert "bare was not measured yet: edgecap card bare" in done.stderr
 
 
+def test_a_record_takes_no_captioner_s_place_and_nothing_is_measured_for_it(
+    published: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(published, tmp_path / "tiny")
+    before = {path: path.read_bytes() for path in (tmp_path / "tiny").iterdir()}
+    done = run(
+        *("publish", published, "-o", tmp_path / "tiny", "--licence", "CC0-1.0"),
+        # Measuring would end with another sentence: there is no such data.
+        *("--without-weights", "--data", tmp_path / "nowhere"),
+    )
+    assert done.exit_code == 2
+    assert "holds a captioner with its weights; choose another folder" in done.stderr
+    assert {path: path.read_bytes() for path in (tmp_path / "tiny").iterdir()} == before
+
+
 def test_a_card_of_a_captioner_whose_search_is_greedy_scores_a_beam_too(
     tiny_run: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
