@@ -224,7 +224,7 @@ def read_design(folder: Path) -> Design:
             defaults=DecodingOptions(**record["defaults"]),
             provenance=unfolded(record["provenance"]),
         )
-    except (KeyError, TypeError, ValueError, OSError) as problem:
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as problem:
         raise EdgecapError(
             f"the run {str(folder)!r} is damaged ({type(problem).__name__}: {problem}); "
             "restore run.json and vocabulary.txt, or train again"

@@ -107,3 +107,11 @@ def test_a_run_that_is_not_listed_is_damage(tiny_run: Path, tmp_path: Path, plac
         read_design(tmp_path)
     with pytest.raises(EdgecapError, match=f"no number {place}"):
         Record.of_run(tmp_path)
+
+
+def test_provenance_that_is_no_table_is_damage(tiny_run: Path, tmp_path: Path) -> None:
+    damaged = {**rewritten(tiny_run, tmp_path, {}), "provenance": []}
+    (tmp_path / "run.json").write_text(json.dumps(damaged))
+    for read in (read_design, Record.of_run):
+        with pytest.raises(EdgecapError, match="AttributeError"):
+            read(tmp_path)
