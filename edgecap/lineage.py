@@ -68,16 +68,19 @@ def folded(made: Mapping[str, Any]) -> dict[str, Any]:
     Runs are the same where all that is known of them is; a mean's part with another share is
     another. `unfolded` gives back what was folded.
     """
-    runs: dict[str, Any] = {}
+    runs: list[Any] = []
+    places: dict[str, int] = {}
 
     def place(each: Mapping[str, Any]) -> int:
         alone = {**each, **changed_before(each, place)}
         text = json.dumps(alone, sort_keys=True)
-        runs.setdefault(text, alone)
-        return list(runs).index(text)
+        if text not in places:
+            places[text] = len(runs)
+            runs.append(alone)
+        return places[text]
 
     flat = {**made, **changed_before(made, place)}
-    return {**flat, _RUNS: list(runs.values())} if runs else flat
+    return {**flat, _RUNS: runs} if runs else flat
 
 
 def unfolded(made: Mapping[str, Any]) -> dict[str, Any]:
