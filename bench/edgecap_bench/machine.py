@@ -18,7 +18,7 @@ __all__ = ["cpu_model", "describe_machine", "disturbance", "file_facts", "load_n
 
 _PACKAGES = (
     *("edgecap", "edgecap-runtime", "numpy", "pillow", "ai-edge-litert", "tflite-runtime"),
-    *("onnxruntime", "tensorflow", "keras", "ai-edge-quantizer", "tf2onnx", "onnx", "nltk"),
+    *("onnxruntime", "tensorflow", "keras", "litert-quantizer", "tf2onnx", "onnx", "nltk"),
 )
 _FLAGS = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni"),

@@ -13,7 +13,7 @@ from edgecap_runtime.atomic import replacing
 
 __all__ = ["load_words", "machine_line", "write_page"]
 
-_PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "onnxruntime", "ai-edge-quantizer", "tf2onnx")
+_PACKAGES = ("keras", "tensorflow", "ai-edge-litert", "onnxruntime", "litert-quantizer", "tf2onnx")
 
 
 def machine_line(machine: Mapping[str, Any], load: str) -> str:

@@ -35,7 +35,7 @@ _TOOLS = (
     "edgecap",
     "keras",
     "tensorflow",
-    "ai-edge-quantizer",
+    "litert-quantizer",
     "ai-edge-litert",
     "tf2onnx",
     "onnx",

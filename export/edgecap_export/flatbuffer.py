@@ -40,7 +40,7 @@ _LAST_DEPRECATED_CODE = 127
 def read(data: bytes | bytearray) -> Any:
     """Read a model as an object tree (`ModelT`), its tensors' data inside.
 
-    ai-edge-quantizer writes data behind the flatbuffer and refers to it by offset and size, which
+    The quantizer writes data behind the flatbuffer and refers to it by offset and size, which
     the object API would lose.
     """
     model = schema.ModelT.InitFromPackedBuf(bytes(data), 0)
@@ -107,7 +107,7 @@ def name_apart(model: Any) -> None:
     """Give every tensor a name of its own: its graph's, a slash, and what it was.
 
     A graph is named by its signature, or the loop whose part it is. Inputs and outputs take the
-    names that the signature has for them. ai-edge-quantizer finds operators and tensors by name,
+    names that the signature has for them. The quantizer finds operators and tensors by name,
     over all graphs of a file.
     """
     signatures = {item.subgraphIndex: item for item in model.signatureDefs}
@@ -158,7 +158,7 @@ def drop_row_signatures(model: Any) -> None:
 def raise_versions(model: Any) -> None:
     """Raise the version of FULLY_CONNECTED operators with integer weights and float activations.
 
-    ai-edge-quantizer leaves the float operator's version. An interpreter that is too old for
+    The quantizer leaves the float operator's version. An interpreter that is too old for
     scales per channel (tflite-runtime 2.14) then answers zeros; with version 12 it refuses.
     """
     for graph in model.subgraphs:

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_quantizer import qtyping
-from ai_edge_quantizer.algorithm_manager import AlgorithmName
-from ai_edge_quantizer.quantizer import Quantizer
-from ai_edge_quantizer.recipe_manager import RecipeManager
+from litert_quantizer import qtyping
+from litert_quantizer.algorithm_manager import AlgorithmName
+from litert_quantizer.quantizer import Quantizer
+from litert_quantizer.recipe_manager import RecipeManager
 
 from edgecap_export import flatbuffer, flatbuffer_view
 from edgecap_export.blocks import BlockFinder

@@ -59,7 +59,7 @@ def test_edgecap_is_never_imported():
 def test_import_alone_loads_no_converter():
     code = (
         "import sys, edgecap_export\n"
-        "heavy = ('tensorflow', 'keras', 'onnx', 'ai_edge_quantizer')\n"
+        "heavy = ('tensorflow', 'keras', 'onnx', 'litert_quantizer')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

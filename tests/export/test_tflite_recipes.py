@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from ai_edge_quantizer.transformations.transformation_utils import pack_data
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from litert_quantizer.transformations.transformation_utils import pack_data
 
 from edgecap_export import (
     Recipe,
