@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecap.check_photos import usual_check_photos
 from edgecap.decoders import DECODERS
 from edgecap.encoders import ENCODERS, EncoderOptions
 from edgecap.features import Progress, image_features
@@ -145,8 +146,12 @@ class TrainedCaptioner:
         preparation = self.design.preparation
         return image_features(self.encoder, preparation, photos, cache=cache, progress=progress)
 
-    def source(self) -> Any:
-        """This captioner as `edgecap_export.export` takes it."""
+    def source(self, check_photos: Sequence[Path] | None = None) -> Any:
+        """This captioner as `edgecap_export.export` takes it.
+
+        check_photos: what its files carry, small, to check themselves by; None for samples in the
+            box.
+        """
         from edgecap_export import CaptionerSource
 
         design = self.design
@@ -162,6 +167,7 @@ class TrainedCaptioner:
             preparation=design.preparation,
             defaults=design.defaults,
             delicate_blocks=delicate,
+            check_pictures=usual_check_photos() if check_photos is None else tuple(check_photos),
             provenance={
                 **made_in_short(design.provenance),
                 "weights_sha256": self.weights_sha256,

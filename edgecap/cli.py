@@ -23,6 +23,7 @@ _COMMANDS = (
     "sensitivity",
     "caption",
     "show",
+    "check",
     "models",
     "publish",
     "card",

@@ -155,9 +155,10 @@ class CalibrationPhotos:
         """Say in a line what of them a calibration was made on."""
         return f"calibrated on {len(calibration.names)} of {self.said}, seed {calibration.seed}"
 
-    def shared_with(self, images: ParityImages) -> int:
-        """Count the photographs that are among those that an export is proven on too."""
-        return len({path.resolve() for path in self.paths} & {p.resolve() for p in images.paths})
+    def shared_with(self, images: ParityImages, calibration: Calibration) -> int:
+        """Count the photographs calibrated on that an export is proven on too."""
+        taken = {path.resolve() for path in self.paths if path.name in calibration.names}
+        return len(taken & {path.resolve() for path in images.paths})
 
     def calibration(
         self, source: CaptionerSource, progress: Callable[[str, int, int], None] | None = None
@@ -166,7 +167,12 @@ class CalibrationPhotos:
         from edgecap_export import choose_calibration
 
         return choose_calibration(
-            self.paths, source.preparation, progress, count=self.count, seed=self.seed
+            self.paths,
+            source.preparation,
+            progress,
+            count=self.count,
+            seed=self.seed,
+            carried=source.check_pictures,
         )
 
 
@@ -233,6 +239,7 @@ def export_run(
     calibrate: CalibrationPhotos | None = None,
     search: bool | None = None,
     one_call: bool = False,
+    check_photos: Sequence[Path] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ExportReport:
     """Export a run.
@@ -245,6 +252,8 @@ def export_run(
         calibrate: what a calibrated recipe is calibrated on.
         search: whether the file holds the greedy search; None for where the decoder can have it.
         one_call: whether the file is to caption in one call too, from image to ids.
+        check_photos: four photographs that the file carries, small, to check itself by; None for
+            samples in the box.
         progress: called with (stage, done, total).
 
     Returns:
@@ -262,7 +271,7 @@ def export_run(
             "folder of 100 to 300 with --calibrate FOLDER, a dataset that has a train split with "
             f"--data, or --calibrate {SAMPLES} for the few in the box"
         )
-    source = TrainedCaptioner.load(find_run(run)).source()
+    source = TrainedCaptioner.load(find_run(run)).source(check_photos)
     calibration = None
     if recipe.calibrated and calibrate is not None:
         calibration = calibrate.calibration(source, progress)
@@ -308,10 +317,10 @@ def remarks(
     notes = [f"left out {problem}" for problem in images.problems]
     if photographs is not None and calibration is not None:
         notes += [f"left out of the calibration: {why}" for why in calibration.left_out]
-        shared = photographs.shared_with(images)
+        shared = photographs.shared_with(images, calibration)
         if shared:
             notes.append(
-                f"{shared} of the photographs that Keras is compared on may be calibrated on too; "
+                f"{shared} of the photographs that Keras is compared on are calibrated on too; "
                 "others tell more"
             )
     return notes

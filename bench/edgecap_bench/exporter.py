@@ -64,6 +64,7 @@ class _Exporter:
                 self._source.preparation,
                 count=CALIBRATION_IMAGES,
                 seed=CALIBRATION_SEED,
+                carried=self._source.check_pictures,
             )
             for problem in self._calibration.left_out:
                 print(f"left out of the calibration: {problem}", file=sys.stderr)

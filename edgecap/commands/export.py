@@ -17,7 +17,7 @@ from edgecap_runtime.errors import OptionError
 
 if TYPE_CHECKING:
     from edgecap.budget import Budget, Trial
-    from edgecap.exporting import CalibrationPhotos
+    from edgecap.exporting import CalibrationPhotos, ParityImages
 
 _AUTO = "auto"
 _BLEU_LOSS = 0.3
@@ -108,6 +108,15 @@ _BLEU_LOSS = 0.3
     type=click.IntRange(min=1),
     help="Photographs to prove on, at most; 'proven' takes 100.",
 )
+@click.option(
+    "--check-photos",
+    "check_folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Photographs of which the file carries the first four that it is neither calibrated nor "
+    "proven on, small, to check itself by where it runs; by default samples in the box. Whoever "
+    "gets the file can see them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the parity report as JSON.")
 def export(
     run: str,
@@ -129,6 +138,7 @@ def export(
     split: str,
     photos: Path | None,
     limit: int,
+    check_folder: Path | None,
     as_json: bool,
 ) -> None:
     """Write a captioner to one file, and prove that it says what the Keras model says.
@@ -154,6 +164,7 @@ def export(
     """
     load_keras()
     from edgecap.budget import Budget
+    from edgecap.check_photos import check_photos_in, visible
     from edgecap.exporting import (
         CalibrationPhotos,
         ParityImages,
@@ -163,6 +174,16 @@ def export(
         remarks,
         report_lines,
     )
+
+    def check_photos(
+        images: ParityImages, photographs: CalibrationPhotos | None
+    ) -> tuple[Path, ...] | None:
+        if check_folder is None:
+            return None
+        used = [*images.paths, *(photographs.paths if photographs else ())]
+        chosen = check_photos_in(check_folder, used)
+        print_notes([visible(chosen)])
+        return chosen
 
     check_is_run(run)
     limits = {"--max-bleu-loss": max_bleu_loss, "--max-ms": max_ms, "--max-mb": max_mb}
@@ -190,7 +211,9 @@ def export(
         photographs = CalibrationPhotos.choose(
             given=calibrate, data=data, split=split, count=calibrated_on, seed=seed
         )
-        _automatically(run, out, budget, data, split, limit, photographs, as_json)
+        images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
+        checked = check_photos(images, photographs)
+        _automatically(run, out, budget, images, photographs, checked, as_json)
         return
     for name, value in limits.items():
         if value is not None:
@@ -211,6 +234,7 @@ def export(
         chosen, given=calibrate, data=data, split=split, count=calibrated_on, seed=seed
     )
     images = ParityImages.choose(data=data, split=split, photos=photos, limit=limit)
+    checked = check_photos(images, photographs)
     with progress_bars() as report:
         made = export_run(
             run,
@@ -220,6 +244,7 @@ def export(
             calibrate=photographs,
             search=False if no_search else None,
             one_call=one_call,
+            check_photos=checked,
             progress=report,
         )
     print_notes(remarks(images, photographs, made.calibration))
@@ -233,22 +258,20 @@ def _automatically(
     run: str,
     out: Path,
     budget: Budget,
-    data: Path,
-    split: str,
-    limit: int,
+    images: ParityImages,
     photographs: CalibrationPhotos | None,
+    check_photos: tuple[Path, ...] | None,
     as_json: bool,
 ) -> None:
     """Try all recipes, print what was tried, and what was written."""
     from edgecap.box import find_run
     from edgecap.budget import BudgetError, doubts
     from edgecap.captioner import TrainedCaptioner
-    from edgecap.exporting import ParityImages, remarks, report_lines
+    from edgecap.exporting import remarks, report_lines
     from edgecap.timing import OtherWork
     from edgecap.tuning import export_by_budget
 
-    images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
-    source = TrainedCaptioner.load(find_run(run)).source()
+    source = TrainedCaptioner.load(find_run(run)).source(check_photos)
     title = f"{run} as {out.suffix}, {len(images.paths)} photographs; budget: {budget}"
     others = OtherWork()
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecap_export.copies import copies_of
 from edgecap_export.pictures import prepared_pictures
 from edgecap_export.progress import Progress, silent
 from edgecap_runtime.decoding import decode
@@ -39,7 +40,7 @@ class Calibration:
     seed: int
     """What they were chosen by, from a larger number of photographs."""
     left_out: tuple[str, ...] = ()
-    """Those that can't be read, and why."""
+    """Those that can't be read or that the file carries, and why."""
 
     def to_dict(self) -> dict[str, Any]:
         """Give what the file keeps of it."""
@@ -84,11 +85,13 @@ def choose_calibration(
     *,
     count: int = 128,
     seed: int = 0,
+    carried: Sequence[Any] = (),
 ) -> Calibration:
     """Choose photographs by a seed and prepare them.
 
-    photos: paths; their order does not matter. Raises `OptionError` if fewer than
-    `FEWEST_IMAGES` of them can be read. One that can't be read is left out and named.
+    photos: paths; their order does not matter; carried: `CaptionerSource.check_pictures`, by which
+    the file checks itself, so that copies of them are left out and named. One that can't be read is
+    left out and named too. Raises `OptionError` if fewer than `FEWEST_IMAGES` are left.
     """
     if count < FEWEST_IMAGES:
         raise OptionError(
@@ -97,7 +100,9 @@ def choose_calibration(
         )
     if seed < 0:
         raise OptionError(f"The seed of the calibration is {seed}; give 0 or a number above.")
-    paths = sorted(Path(photo) for photo in photos)
+    given = sorted(Path(photo) for photo in photos)
+    copies = copies_of(carried, given)
+    paths = [path for path in given if path not in copies]
     order = np.random.default_rng(seed).permutation(len(paths))
     chosen: list[Path] = []
     broken: list[str] = []
@@ -111,12 +116,17 @@ def choose_calibration(
             broken.append(str(problem))
     if len(chosen) < FEWEST_IMAGES:
         unreadable = f" ({len(broken)} more can't be read, such as: {broken[0]})" if broken else ""
+        if copies:
+            unreadable += f" ({len(copies)} more are those that the file checks itself by)"
         raise OptionError(
             f"There are {len(chosen)} photographs to calibrate on{unreadable}; give "
             f"{FEWEST_IMAGES} or more, 100 to 300 are best."
         )
     pictures = prepared_pictures(chosen, preparation, progress or silent)
     names = tuple(path.name for path in chosen)
+    if copies:
+        same = ", ".join(path.name for path in sorted(copies))
+        broken.append(f"{same}, by which the file checks itself")
     return Calibration(pictures.pixels, names, seed, tuple(broken))
 
 

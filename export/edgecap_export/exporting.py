@@ -12,6 +12,7 @@ from typing import Any
 
 from edgecap_export.blocks import delicate_blocks
 from edgecap_export.calibration import Calibration, Samples, take_samples
+from edgecap_export.check_pictures import self_check
 from edgecap_export.destination import folder_beside, writing
 from edgecap_export.errors import ParityError
 from edgecap_export.formats import FormatWriter, writer_for
@@ -23,6 +24,7 @@ from edgecap_export.prover import Prover
 from edgecap_export.recipes import Recipe, recipe_named, recipe_names
 from edgecap_export.source import CaptionerSource
 from edgecap_export.step_graph import CaptionerGraph, build_graph
+from edgecap_export.tolerances import tolerance_of
 from edgecap_export.treatments import TREATMENTS
 from edgecap_runtime.backends import default_threads
 from edgecap_runtime.bundle import write_bundle
@@ -91,6 +93,7 @@ def export(
     calibration: Calibration | None = None,
     progress: Progress | None = None,
     prover: Prover | None = None,
+    check_pictures: Sequence[Any] | None = None,
 ) -> ExportReport:
     """Write a captioner as one file and prove that it says what the Keras model says.
 
@@ -115,6 +118,9 @@ def export(
         progress: told of progress (stage, done, total).
         prover: the Keras side of the comparison from `Prover(source, images)`, to be used for
             several exports; `images` is then left out.
+        check_pictures: photographs of which the first four go into the file as the small pictures
+            that it checks itself by, for whoever gets the file to see; None for the source's, or
+            generated ones where it has none. A prover has its own.
 
     Returns:
         What was written. The report on parity is in the file as well.
@@ -131,10 +137,11 @@ def export(
     writer = writer_for(target)
     chosen = recipe if isinstance(recipe, Recipe) else recipe_named(recipe)
     chosen = chosen.sparing(delicate_blocks(source))
-    if prover is not None and (prover.source is not source or images is not None):
+    mine = images is None and check_pictures is None
+    if prover is not None and (prover.source is not source or not mine):
         raise OptionError(
             "A prover was made for one source and its images; give it with that source and "
-            "without images."
+            "without images or check pictures."
         )
     given = images if prover is None else prover.pictures.names
     count = 0 if given is None else len(given)
@@ -163,7 +170,7 @@ def export(
         check(inspection, chosen)
         manifest = _manifest(source, chosen, inspection, calibration, rules, one_call)
         write_bundle(model_file, manifest, packed)
-        prover = prover or Prover(source, images, progress)
+        prover = prover or Prover(source, images, progress, check_pictures)
         parity = compare(
             packed,
             prover,
@@ -175,7 +182,9 @@ def export(
         )
         if gate and not parity.passed:
             raise ParityError(_refusal(target, parity), parity)
-        write_bundle(model_file, replace(manifest, parity=_for_others(parity)), packed)
+        carried = self_check(packed, prover.check_pictures, tolerance_of(chosen))
+        manifest = replace(manifest, parity=_for_others(parity), check=carried)
+        write_bundle(model_file, manifest, packed)
         with writing(target):
             os.replace(packed, target)
     size = target.stat().st_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from edgecap_export.check_pictures import CheckedByKeras, ask_keras
 from edgecap_export.pictures import Pictures, generated_pictures, prepared_pictures
 from edgecap_export.progress import Progress, silent
 from edgecap_export.reference import PrefixModel, Reference, compute_reference
@@ -21,6 +22,7 @@ class Prover:
         source: CaptionerSource,
         images: Sequence[Any] | None = None,
         progress: Progress | None = None,
+        check_pictures: Sequence[Any] | None = None,
     ) -> None:
         """Prepare and caption the images.
 
@@ -29,9 +31,11 @@ class Prover:
             images: photographs (paths, bytes, Pillow images or uint8 arrays), or None for a few
                 generated pictures.
             progress: told of progress (stage, done, total).
+            check_pictures: photographs of which the first four become the pictures that each file
+                checks itself by; None for the source's, or generated ones where it has none.
 
         Raises:
-            OptionError: the images are none.
+            OptionError: the images are none, or the check pictures fewer than four.
             ImageError: one of them can't be read.
         """
         tell = progress or silent
@@ -45,3 +49,5 @@ class Prover:
         self.reference: Reference = compute_reference(
             source, self.pictures.pixels, self.model, tell
         )
+        given = source.check_pictures if check_pictures is None else check_pictures
+        self.check_pictures: tuple[CheckedByKeras, ...] = ask_keras(source, self.model, given)

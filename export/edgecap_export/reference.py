@@ -18,7 +18,7 @@ from edgecap_export.source import CaptionerSource
 from edgecap_runtime.options import DecodingOptions
 from edgecap_runtime.vocabulary import Vocabulary
 
-__all__ = ["PrefixModel", "Reference", "compute_reference"]
+__all__ = ["PrefixModel", "Reference", "compute_reference", "greedy_captions"]
 
 _ROWS = 128
 _IMAGES = 32
@@ -50,7 +50,10 @@ class PrefixModel:
         def features(pixels: Any) -> Any:
             return source.encoder(tf.cast(pixels, tf.float32), training=False)
 
-        self._features = tf.function(features, autograph=False)
+        size = (source.preparation.height, source.preparation.width)
+        # Of any number of images, so that it is traced once.
+        taken = [tf.TensorSpec([None, *size, 3], tf.uint8)]
+        self._features = tf.function(features, autograph=False, input_signature=taken)
         self._every = _ByLength(source.decoder.prefix_logits)
         self._last = _ByLength(source.decoder.next_logits)
         self._start_id = source.vocabulary.start_id
@@ -135,20 +138,26 @@ def compute_reference(
         parts.append(model.features(pixels[at : at + _IMAGES]))
     features = np.concatenate(parts)
     progress("reference", len(pixels), 3 * len(pixels))
-    greedy = _greedy(model, features, source.vocabulary, source.defaults)
+    greedy, _ = greedy_captions(model, features, source.vocabulary, source.defaults)
     progress("reference", 2 * len(pixels), 3 * len(pixels))
     beam = _beam(model, features, source.vocabulary, proven_beam(source.defaults))
     progress("reference", 3 * len(pixels), 3 * len(pixels))
     return Reference(features, tuple(greedy), tuple(beam))
 
 
-def _greedy(
+def greedy_captions(
     model: PrefixModel,
     features: NDArray[np.float32],
     vocabulary: Vocabulary,
     options: DecodingOptions,
-) -> list[Words]:
+) -> tuple[list[Words], list[tuple[float, ...]]]:
+    """Caption images by their features, float32 [images, F].
+
+    Returns each caption's word ids, and the log-probability of each word and of the end token if
+    the caption ended.
+    """
     captions: list[Words] = [()] * len(features)
+    scores: list[tuple[float, ...]] = [()] * len(features)
     open_images = list(range(len(features)))
     for _ in range(options.max_words):
         predicted = model.last(features[open_images], [captions[image] for image in open_images])
@@ -156,13 +165,16 @@ def _greedy(
         for image, row in zip(open_images, predicted, strict=True):
             _forbid(row, captions[image], vocabulary, options)
             word = int(np.argmax(row))
-            if word != vocabulary.end_id and row[word] > -np.inf:
+            if row[word] == -np.inf:
+                continue  # no word is allowed: the caption is cut
+            scores[image] += (float(row[word]),)
+            if word != vocabulary.end_id:
                 captions[image] += (word,)
                 still_open.append(image)
         open_images = still_open
         if not open_images:
             break
-    return captions
+    return captions, scores
 
 
 def _beam(

@@ -135,6 +135,10 @@ class CaptionerSource:
     doesn't have are let be."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """What it was made from: data, licence, sha256 of the weights. Values that JSON can hold."""
+    check_pictures: tuple[Any, ...] = ()
+    """Photographs (paths, bytes, Pillow images or uint8 arrays) of which the first four go into
+    each file as the small pictures that it checks itself by; four generated ones where it is empty.
+    Whoever gets a file can see them."""
     decoder_name: str = ""
     """Name of the decoder family, e.g. "merge-lstm"; the decoder's own `name` where it is empty."""
 

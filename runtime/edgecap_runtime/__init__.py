@@ -10,6 +10,8 @@ Needs numpy, Pillow and one interpreter, which is imported when a file is loaded
 from __future__ import annotations
 
 from .captioner import Alternative, Caption, Captioner, Timings
+from .check_entry import Machine
+from .checking import CheckResult, PictureResult
 from .errors import BundleError, EdgecapError, ImageError, MissingExtraError, OptionError
 
 __all__ = [
@@ -17,10 +19,13 @@ __all__ = [
     "BundleError",
     "Caption",
     "Captioner",
+    "CheckResult",
     "EdgecapError",
     "ImageError",
+    "Machine",
     "MissingExtraError",
     "OptionError",
+    "PictureResult",
     "Timings",
 ]
 

@@ -8,8 +8,9 @@ from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
-from .backends import default_threads, open_backend
+from .backends import default_threads, interpreter_of, open_backend
 from .bundle import read_manifest
+from .checking import check, measure
 from .decoding import decode, greedy_words, read_words
 from .errors import EdgecapError
 from .preparation import prepare
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .backends import Backend, SearchingBackend
+    from .check_entry import KerasAnswer
+    from .checking import CheckResult, Said
     from .decoding import Hypothesis, State, Words
     from .manifest import Manifest
     from .options import DecodingOptions
@@ -204,6 +207,22 @@ class Captioner:
             return worker._caption(*worker._timed_prepare(photo), options)
 
         return list(in_order(self._open_crew(), caption, photos))
+
+    def check(self) -> CheckResult:
+        """Tell whether the file says here what it said on the machine that exported it.
+
+        It captions the few small pictures that the file carries. A file of a format older than 1.4
+        carries none: its result has `checked` False and `passed` None. Raises `BundleError` for a
+        picture that is damaged.
+        """
+
+        def measure_one(pixels: NDArray[np.uint8], keras: KerasAnswer) -> Said:
+            with self._lock:
+                return measure(self._open(), self._manifest, pixels, keras)
+
+        with self._lock:
+            interpreter = interpreter_of(self._open())
+        return check(self._manifest, measure_one, interpreter)
 
     def close(self) -> None:
         """Free the interpreter; captions can't be made afterwards."""

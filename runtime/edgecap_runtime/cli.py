@@ -1,4 +1,4 @@
-"""The command `edgecap-runtime`: caption photographs, watch a camera, show a file, time it."""
+"""The command `edgecap-runtime`: caption, watch a camera, show a file, check it, time it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_FAULT_STATUS = 1
 _ERROR_STATUS = 2
 
 
@@ -89,6 +90,16 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     show.add_argument("file", metavar="FILE", help="the captioner, a .tflite or .onnx file")
     show.add_argument("--json", action="store_true", help="print JSON for programs, nothing cut")
     show.set_defaults(run=_show)
+    check = commands.add_parser(
+        "check",
+        help="tell whether a file says here what it said where it was exported",
+        description="Caption the small pictures that a captioner's file carries, and compare with "
+        "what the file said on the machine that exported it. Exit status 0 if it says the same, 1 "
+        "if not; 0 too, and no word of success, for an older file that carries no pictures.",
+    )
+    add_captioner(check)
+    check.add_argument("--json", action="store_true", help="print JSON for programs")
+    check.set_defaults(run=_check)
     add_watch(commands)
     add_bench(commands)
     return parser
@@ -153,13 +164,28 @@ def _alternative_as_json(found: Alternative) -> dict[str, Any]:
     }
 
 
+def _check(chosen: argparse.Namespace) -> int:
+    from .captioner import Captioner
+
+    with Captioner.load(chosen.file, chosen.threads) as captioner:
+        result = captioner.check()
+    if chosen.json:
+        print(json.dumps(result.to_dict(), indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(result.lines()))
+    return _FAULT_STATUS if result.passed is False else 0
+
+
 def _show(chosen: argparse.Namespace) -> int:
     from .bundle import read_manifest
     from .describing import describe
 
     manifest = read_manifest(chosen.file)
     if chosen.json:
-        print(json.dumps(asdict(manifest), indent=1, ensure_ascii=False))
+        whole = asdict(manifest)
+        # The pictures' pixels say nothing to a reader.
+        whole["check"] = None if manifest.check is None else manifest.check.summary()
+        print(json.dumps(whole, indent=1, ensure_ascii=False))
     else:
         print("\n".join(describe(chosen.file, manifest)))
     return 0

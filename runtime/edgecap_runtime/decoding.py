@@ -31,14 +31,18 @@ if TYPE_CHECKING:
     from .vocabulary import Vocabulary
 
 __all__ = [
+    "Answer",
     "DecodingOptions",
     "Hypothesis",
+    "Request",
+    "Scorer",
     "State",
     "Step",
     "Words",
     "decode",
     "decode_together",
     "greedy_words",
+    "log_probabilities",
     "read_words",
 ]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from .check_entry import SelfCheck
 from .manifest import Manifest, SearchInside
 from .prefix import Prefix
 
@@ -63,12 +64,23 @@ def describe(path: str | os.PathLike[str], manifest: Manifest) -> Iterator[str]:
         "quantization": _or_as_it_stands(_quantization, quantization, "not said"),
         "made from": source or "not said",
         "parity": _or_as_it_stands(_parity, manifest.parity, "not checked"),
+        "carried to check itself": _check(manifest.check),
     }
     yield from _outline(facts, 0)
 
 
 def _search(search: SearchInside | None) -> str | dict[str, Any]:
     return "none" if search is None else {"search": "greedy", **asdict(search)}
+
+
+def _check(check: SelfCheck | None) -> str | dict[str, str]:
+    if check is None:
+        return "nothing"
+    return {
+        "pictures": ", ".join(picture.name for picture in check.pictures),
+        "exported on": str(check.machine),
+        "tolerance": f"{check.tolerance:g} of a log-probability",
+    }
 
 
 def _prefix(prefix: Prefix, words: Sequence[str]) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from .errors import BundleError
 
 __all__ = ["Fields", "loads_object"]
+
+_MOST = sys.float_info.max
 
 
 def loads_object(entry: str, text: bytes) -> Fields:
@@ -72,6 +75,19 @@ class Fields:
                 "export the captioner again."
             )
         return tuple(values)
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Return a list of finite numbers."""
+        values = self._get(name, (list,), "a list of numbers")
+        for value in values:
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            # Compared, for a whole number may be too large to become a float.
+            if not number or not -_MOST <= value <= _MOST:
+                raise BundleError(
+                    f"{self._where} has {value!r} in {name} where a finite number belongs; export "
+                    "the captioner again."
+                )
+        return tuple(float(value) for value in values)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Give a list of strings."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .check_entry import CHECK_ENTRY, SelfCheck
 from .errors import BundleError, OptionError
 from .jsonfields import Fields, loads_object
 from .kinds import KINDS
@@ -17,14 +18,14 @@ from .vocabulary import Vocabulary
 
 __all__ = ["ENTRY_NAMES", "FORMAT_VERSION", "Manifest", "Prefix", "SearchInside", "StateTensor"]
 
-FORMAT_VERSION = "1.3"
+FORMAT_VERSION = "1.4"
 """The version written; files of another major version are refused."""
 
 MANIFEST_ENTRY = "edgecap.json"
 VOCABULARY_ENTRY = "vocabulary.txt"
 PARITY_ENTRY = "parity.json"
-ENTRY_NAMES = (MANIFEST_ENTRY, VOCABULARY_ENTRY, PARITY_ENTRY)
-"""The entries that a file of edgecap has; the parity report may be missing."""
+ENTRY_NAMES = (MANIFEST_ENTRY, VOCABULARY_ENTRY, PARITY_ENTRY, CHECK_ENTRY)
+"""The entries that a file of edgecap has; the last two may be missing."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ class Manifest:
     """What it was made from: hash of the weights, tool versions, training data, licence ..."""
     parity: Mapping[str, Any] | None = None
     """The export's comparison with Keras; None where none was made."""
+    check: SelfCheck | None = None
+    """What the file checks itself by on another machine; None where it carries nothing."""
     format_version: str = FORMAT_VERSION
     """Version of the format, "major.minor"."""
 
@@ -132,6 +135,8 @@ class Manifest:
                     f"The file says that it {claim}, which a decoder of kind {self.kind!r} can't; "
                     "export the captioner again."
                 )
+        if self.check is not None:
+            self.check.check_ids(self.vocabulary)
         try:
             self.decoding()
         except OptionError as error:
@@ -147,7 +152,7 @@ class Manifest:
         return options
 
     def to_entries(self) -> dict[str, bytes]:
-        """Write as named entries: `edgecap.json`, `vocabulary.txt` and, if any, `parity.json`."""
+        """Write as named entries: `edgecap.json`, `vocabulary.txt`, and the others if there are."""
         roles = asdict(self.vocabulary)
         words = roles.pop("words")
         head = {
@@ -170,6 +175,8 @@ class Manifest:
         entries: dict[str, bytes] = {}
         if self.parity is not None:
             entries[PARITY_ENTRY] = _json(dict(self.parity))
+        if self.check is not None:
+            entries[CHECK_ENTRY] = _json(self.check.to_dict())
         entries[VOCABULARY_ENTRY] = "".join(f"{word}\n" for word in words).encode("utf-8")
         # Last, so that a file that was cut between two entries lacks it and is refused.
         entries[MANIFEST_ENTRY] = _json(head)
@@ -190,7 +197,7 @@ class Manifest:
         head = loads_object(MANIFEST_ENTRY, entries[MANIFEST_ENTRY])
         version = head.text("format_version")
         _check_version(version)
-        parity = entries.get(PARITY_ENTRY)
+        parity, check = entries.get(PARITY_ENTRY), entries.get(CHECK_ENTRY)
         try:
             return cls(
                 format_version=version,
@@ -212,6 +219,7 @@ class Manifest:
                 defaults=_defaults(head.fields("defaults")),
                 source=head.raw("source"),
                 parity=None if parity is None else loads_object(PARITY_ENTRY, parity).all(),
+                check=None if check is None else SelfCheck.of(loads_object(CHECK_ENTRY, check)),
             )
         except OptionError as error:
             raise BundleError(f"The file contradicts itself: {error}") from None

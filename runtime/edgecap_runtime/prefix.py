@@ -142,6 +142,7 @@ class PrefixBackend:
         """Join them; `graph.step` takes ids int32 [rows, length] and the first state."""
         self._graph = graph
         self._prefix = prefix
+        self.interpreter = getattr(graph, "interpreter", "unknown")
 
     def encode(self, image: NDArray[np.uint8]) -> State:
         """Give the first state of an image, uint8 [height, width, 3]: no words yet."""

@@ -270,12 +270,17 @@ def test_export_calibrates_on_the_samples_which_are_named(trained: Path, tmp_pat
     own.write_text('base = "static-int8"\n[gate]\nidentical = 0.1\nlog_probability = 9\n')
     done = run("export", trained, "-o", path, "--quantize", own, "--calibrate", "samples")
     assert done.exit_code == 0, done.output
-    assert "calibrated on 14 of the 14 sample photographs in the box, seed 0" in done.stdout
-    assert "14 of the photographs that Keras is compared on may be calibrated on too" in " ".join(
-        done.stderr.split()
-    )
+    # Four of them are those that the file carries.
+    assert "calibrated on 10 of the 14 sample photographs in the box, seed 0" in done.stdout
+    said = " ".join(done.stderr.split())
+    assert "10 of the photographs that Keras is compared on are calibrated on too" in said
+    carried = [photo.name for photo in sample_photos()[:4]]
+    assert f"{', '.join(carried)}, by which the file checks itself" in said
     assert ": TFLite, mine, " in done.stdout
     manifest = read_manifest(path)
+    assert manifest.check is not None
+    assert [picture.name for picture in manifest.check.pictures] == carried
+    assert not set(carried) & set(manifest.source["quantization"]["calibration"]["names"])
     assert manifest.recipe == "mine"
     assert manifest.parity is not None
     assert manifest.parity["gate"]["identical"] == 0.1
@@ -374,7 +379,7 @@ def test_demo_says_what_it_calibrated_on(
     assert done.exit_code == 0, done.output
     said = " ".join(done.stdout.split())
     assert (
-        "static-int8: calibrated on 14 of the 14 sample photographs in the box, seed 0; give "
+        "static-int8: calibrated on 10 of the 14 sample photographs in the box, seed 0; give "
         "--data for better"
     ) in said
     done = run("demo", trained, "-o", tmp_path / "demo", "--data", tiny_data)

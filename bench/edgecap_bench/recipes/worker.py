@@ -40,6 +40,7 @@ class _Maker:
             [photo.path for photo in dataset.split("train")],
             self._source.preparation,
             count=calibrated_on,
+            carried=self._source.check_pictures,
         )
         self._prover = Prover(self._source, [photo.path for photo in photos])
         return {

@@ -26,6 +26,7 @@ __all__ = [
     "SearchingBackend",
     "Tensor",
     "default_threads",
+    "interpreter_of",
     "open_backend",
     "require_tensors",
 ]
@@ -75,6 +76,14 @@ class _BackendClass(Protocol):
 def default_threads() -> int:
     """Give the number of threads where a user names none: the machine's cores, at most 4."""
     return min(os.cpu_count() or 1, 4)
+
+
+def interpreter_of(backend: Backend) -> str:
+    """Return the name of the package that a backend runs in, "onnxruntime" for example.
+
+    A backend says it by an attribute `interpreter`; "unknown" where it has none.
+    """
+    return str(getattr(backend, "interpreter", "unknown"))
 
 
 def open_backend(

@@ -39,6 +39,9 @@ class LiteRTBackend:
     of the ids changes.
     """
 
+    interpreter: str
+    """Name of the interpreter's package."""
+
     def __init__(self, path: str, manifest: Manifest, threads: int) -> None:
         self._path = path
         self._graph = manifest.kind
@@ -46,6 +49,7 @@ class LiteRTBackend:
         carries = KINDS[manifest.kind].carries
         self._next_names = self._names if carries else ()
         interpreter_class = _interpreter_class()
+        self.interpreter = "tflite-runtime" if _is_old(interpreter_class) else "ai-edge-litert"
         try:
             with quiet_stderr():
                 self._encoder, self._interpreter = _interpreters(

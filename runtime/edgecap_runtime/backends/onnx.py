@@ -35,6 +35,9 @@ class OnnxBackend:
     providers: ClassVar[Sequence[str]] = ("CPUExecutionProvider",)
     """What ONNX Runtime may compute on, the first choice first."""
 
+    interpreter = "onnxruntime"
+    """Name of the interpreter's package."""
+
     def __init__(self, path: str, manifest: Manifest, threads: int) -> None:
         runtime = _onnxruntime()
         self._path = path

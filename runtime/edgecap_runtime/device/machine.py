@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import struct
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["describe_machine"]
+__all__ = ["describe_machine", "integer_products"]
 
 _PACKAGES = (
     *("edgecap-runtime", "numpy", "pillow", "ai-edge-litert", "tflite-runtime", "onnxruntime"),
@@ -20,6 +21,27 @@ _FLAGS = (
     *("avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8"),
     *("neon", "asimd", "asimdhp", "asimddp", "i8mm", "sve"),
 )
+
+# Instructions for int8 products, by the kernel's names; x86-64 without them saturates in 16 bits.
+_PRODUCTS = {
+    "avx512_vnni": "AVX512-VNNI",
+    "avx_vnni": "AVX-VNNI",
+    "amx_int8": "AMX",
+    "asimddp": "dot product",
+    "i8mm": "I8MM",
+}
+_X86 = ("x86_64", "amd64", "i386", "i686")
+
+
+def integer_products(flags: Sequence[str], architecture: str) -> str:
+    """Return the instructions for int8 products that a processor has, for people.
+
+    flags: as `describe_machine` has them; none of them says nothing.
+    """
+    found = ", ".join(name for flag, name in _PRODUCTS.items() if flag in flags)
+    if not found and flags and architecture.lower() in _X86:
+        return "neither AVX512-VNNI nor AVX-VNNI"
+    return found
 
 
 def describe_machine(root: Path = Path("/")) -> dict[str, Any]:
