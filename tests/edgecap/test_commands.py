@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from edgecap.box import sample_photos
 from edgecap.captioner import read_design
 from edgecap.cli import main
 from edgecap_export import Gate, recipe_named, recipe_names, recipes

@@ -74,7 +74,7 @@ def test_greedy_takes_the_likeliest_word_that_is_allowed(seed):
     model = Markov(seed)
     options = DecodingOptions(beam=1, max_words=5)
     features = np.arange(3, dtype=np.float32)[:, None]
-    found = reference._greedy(model, features, VOCABULARY, options)
+    found, scores = reference.greedy_captions(model, features, VOCABULARY, options)
     for image in range(3):
         words: list[int] = []
         while len(words) < 5:
@@ -84,6 +84,9 @@ def test_greedy_takes_the_likeliest_word_that_is_allowed(seed):
                 break
             words.append(word)
         assert found[image] == tuple(words)
+        tokens = words if len(words) == 5 else [*words, 1]
+        pairs = itertools.pairwise([0, *tokens])
+        assert scores[image] == tuple(model.table[image, one, other] for one, other in pairs)
     assert found == reference._beam(model, features, VOCABULARY, options)
 
 

@@ -7,12 +7,21 @@ word's.
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edgecap_runtime.check_entry import (
+    CheckPicture,
+    FileAnswer,
+    KerasAnswer,
+    Machine,
+    SelfCheck,
+)
 from edgecap_runtime.manifest import Manifest, Prefix, StateTensor
 from edgecap_runtime.options import DecodingOptions
 from edgecap_runtime.preparation import Preparation
@@ -240,3 +249,64 @@ def _with_first(content: bytes, signature: str) -> bytes:
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
+
+
+def check_pixels() -> list[np.ndarray]:
+    """Two pictures of the size that a file carries."""
+    rng = np.random.default_rng(7)
+    return [rng.integers(0, 256, (64, 64, 3)).astype(np.uint8) // side * side for side in (1, 64)]
+
+
+def tiny_check(here: TinyModel, keras: TinyModel, tolerance: float = 0.01) -> SelfCheck:
+    """What a file with the weights `here` is to carry: plain numpy, double precision, no search.
+
+    The rules are those of `tiny_manifest`: at most 8 words, the ids 0, 1 and 3 never said.
+    """
+
+    def after(model: TinyModel, first: dict, words: Sequence[int]) -> np.ndarray:
+        state = first
+        for word in (1, *words):
+            logits, state = model.step(np.array([word]), state)
+        row = logits[0].astype(np.float64)
+        return row - np.log(np.exp(row).sum())
+
+    def greedily(model: TinyModel, first: dict) -> tuple[list[int], list[float], list[float]]:
+        said: list[int] = []
+        scores, gaps = [], []
+        while len(said) < 8 and (not said or said[-1] != 2):
+            row = after(model, first, said)
+            best = sorted(
+                (-value, place) for place, value in enumerate(row) if place not in (0, 1, 3)
+            )
+            said.append(best[0][1])
+            scores.append(-best[0][0])
+            gaps.append(best[1][0] - best[0][0])
+        return said, scores, gaps
+
+    pictures = []
+    for place, pixels in enumerate(check_pixels()):
+        image = np.empty((SIDE, SIDE, 3), np.uint8)
+        for row in range(SIDE):
+            for column in range(SIDE):
+                image[row, column] = pixels[row * 64 // SIDE, column * 64 // SIDE]
+        wanted, wanted_scores, _ = greedily(keras, keras.encode(image))
+        first = here.encode(image)
+        said, scores, gaps = greedily(here, first)
+        at_prefixes = [after(here, first, wanted[:at])[word] for at, word in enumerate(wanted)]
+        packer = zlib.compressobj(wbits=-15)
+        rgb = base64.b64encode(packer.compress(pixels.tobytes()) + packer.flush()).decode()
+        pictures.append(
+            CheckPicture(
+                f"picture {place}",
+                rgb,
+                KerasAnswer(tuple(word for word in wanted if word != 2), tuple(wanted_scores)),
+                FileAnswer(
+                    tuple(map(float, at_prefixes)),
+                    tuple(word for word in said if word != 2),
+                    tuple(map(float, scores)),
+                    tuple(map(float, gaps)),
+                ),
+            )
+        )
+    machine = Machine("a processor", "x86_64", "AVX512-VNNI", "numpy 2", 2)
+    return SelfCheck(tolerance, machine, tuple(pictures))
