@@ -63,6 +63,9 @@ class Row:
     """Where greedy search runs: "inside" the file, all words in one call, or "outside"."""
     peak_mb: float | None = None
     """Largest resident memory after the rounds, MB."""
+    check: dict[str, Any] | None = None
+    """What the file's check of itself says: `passed` (None for a file that carries nothing),
+    `largest` and `tolerance`; None for a target that is no file."""
     timed: list[Timed] = field(default_factory=list)
     """The samples of the rounds."""
     said: dict[tuple[int, int], Sample] = field(default_factory=dict)
@@ -171,7 +174,7 @@ class Bench:
         progress(len(rows), len(rows))
 
     def weigh(self) -> None:
-        """Ask the targets for their peak memory; to be done before `caption_all`."""
+        """Ask the targets for their peak memory and check; to be done before `caption_all`."""
         for row in self.rows:
             if row.error is None:
                 self._guarded(row, self._weigh)
@@ -242,7 +245,8 @@ class Bench:
         row.saturated = None if answer["seconds"] is None else {"captions": count, **answer}
 
     def _weigh(self, row: Row) -> None:
-        row.peak_mb = self._workers[row.plan.label].ask("memory")["peak_mb"]
+        answer = self._workers[row.plan.label].ask("memory")
+        row.peak_mb, row.check = answer["peak_mb"], answer.get("check")
 
     def _caption_all(
         self, row: Row, beam: int, images: Sequence[Path], report: Callable[[int], None]

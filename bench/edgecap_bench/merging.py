@@ -109,6 +109,7 @@ def _of_device(report: Mapping[str, Any], name: str | None) -> Recording:
         "kind": file["kind"],
         "files": [{key: file[key] for key in ("name", "bytes", "sha256")}],
         "file_mb": file["bytes"] / 1e6,
+        "check": report.get("check"),
         "load_ms": report["load_ms"]["first"],
         "caption_ms": {search: {**times["caption"], "p50_interval": None, "noisy": False}},
         "photos": settings["photos"]["count"],

@@ -65,6 +65,7 @@ def _facts(row: Row) -> dict[str, Any]:
         "files": files,
         "file_mb": sum(item["bytes"] for item in files) / 1e6 if files else None,
         "parity": _parity(row),
+        "check": row.check,
     }
 
 

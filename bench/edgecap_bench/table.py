@@ -210,8 +210,31 @@ def _remarks(report: Mapping[str, Any]) -> list[str]:
         row["target"] for row in rows if row["parity"] and row["parity"].get("verdict") == "failed"
     }
     lines += [f"{name}: below its parity gate (edgecap show says where)" for name in sorted(below)]
+    lines += _checks(rows)
     if report["interrupted"]:
         lines.append("interrupted: the tables hold what was measured until then")
+    return lines
+
+
+def _checks(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say which files say here what they said where they were exported, and which don't."""
+    checks = {row["target"]: row.get("check") or {} for row in rows}
+    passed = [target for target, check in checks.items() if check.get("passed")]
+    lines = []
+    if passed:
+        largest = max(checks[target]["largest"] for target in passed)
+        lines.append(
+            f"checked: {len(passed)} files say here what they said where they were exported, "
+            f"log-probabilities within {largest:.2g}"
+        )
+    for target, check in checks.items():
+        if check.get("passed") is False:
+            largest, allowed = check["largest"], check["tolerance"]
+            apart = "not finite" if largest is None else f"{largest:.2g} apart"
+            lines.append(
+                f"{target}: says something else here than where it was exported, log-probabilities "
+                f"{apart} ({allowed:.2g} allowed); edgecap check says what"
+            )
     return lines
 
 

@@ -45,7 +45,8 @@ class WorkerTarget(Protocol):
     def caption(self, photo: str, beam: int) -> Sample:
         """Caption a photograph's file.
 
-        A target that can caption many at once has `batch(photos)` too, which says how.
+        A target that can caption many at once has `batch(photos)` too, which says how; one of a
+        file that checks itself has `check()`, which returns `passed`, `largest` and `tolerance`.
         """
         ...
 
@@ -126,9 +127,11 @@ class _Worker:
         how = batch(photos)
         return {"seconds": perf_counter() - begun, "how": how}
 
-    def memory(self) -> dict[str, float]:
-        """Give the peak memory so far."""
-        return {"peak_mb": peak_memory_mb()}
+    def memory(self) -> dict[str, Any]:
+        """Return the peak memory so far, then what the file's check of itself says."""
+        peak = peak_memory_mb()
+        check = getattr(self._target, "check", None)
+        return {"peak_mb": peak, "check": None if check is None else check()}
 
 
 def _speaks(error: Exception) -> bool:

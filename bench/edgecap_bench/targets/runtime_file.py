@@ -69,6 +69,11 @@ class RuntimeFile:
             list(caption.words),
         )
 
+    def check(self) -> dict[str, Any]:
+        """Tell whether the file says here what it said where it was exported."""
+        result = self._captioner.check().to_dict()
+        return {key: result[key] for key in ("passed", "largest", "tolerance")}
+
     def batch(self, photos: Sequence[str]) -> str:
         """Caption many, as fast as the runtime can; says how that is done."""
         self._captioner.caption_batch(photos, beam=1)

@@ -15,6 +15,7 @@ from ..device.memory import peak_resident_mb, resident_mb
 
 if TYPE_CHECKING:
     from ..captioner import Timings
+    from ..checking import CheckResult
 
 __all__ = ["Measured", "measure"]
 
@@ -41,6 +42,8 @@ class Measured:
     """Resident memory before the file was opened."""
     peak_mb: float | None = None
     """Largest resident memory of the process after the rounds."""
+    check: CheckResult | None = None
+    """Whether the file says here what it said where it was exported."""
     health_before: Health | None = None
     """How the machine was before."""
     health_after: Health | None = None
@@ -80,9 +83,10 @@ def measure(
                 measured.parts.append(caption.timings)
             measured.cpu_s += time.process_time() - before
         progress(rounds, rounds)
-    # Before the second load, which may need memory of its own.
-    measured.peak_mb = peak_resident_mb()
-    measured.health_after = read_health()
+        # Before the check and the second load, which may need memory of their own.
+        measured.peak_mb = peak_resident_mb()
+        measured.health_after = read_health()
+        measured.check = captioner.check()
     begun = time.perf_counter()
     with Captioner.load(file, threads):
         measured.reload_ms = _since(begun)

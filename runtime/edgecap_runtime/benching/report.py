@@ -15,6 +15,7 @@ from .measure import file_facts
 from .summary import summary
 
 if TYPE_CHECKING:
+    from ..checking import CheckResult
     from ..manifest import Manifest
     from .measure import Measured
 
@@ -79,6 +80,7 @@ def make_report(
             "before_load": _rounded(measured.resident_before_mb),
             "peak": _rounded(measured.peak_mb),
         },
+        "check": _check(measured.check),
         "machine": describe_machine(),
         "health": {
             "before": measured.health_before.as_json() if measured.health_before else None,
@@ -124,8 +126,18 @@ def as_lines(report: Mapping[str, Any], measured: Measured) -> Iterator[str]:
     )
     peak = memory["peak"]
     yield "largest resident memory " + ("unknown" if peak is None else f"{peak:.0f} MB")
+    if measured.check is not None:
+        yield measured.check.sentence
     yield f"before: {measured.health_before}"
     yield f"after: {measured.health_after}"
+
+
+def _check(result: CheckResult | None) -> dict[str, Any] | None:
+    """Return the main figures of a check; None where there was none."""
+    if result is None:
+        return None
+    whole = result.to_dict()
+    return {key: whole[key] for key in ("passed", "largest", "tolerance")}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -22,6 +22,7 @@ __all__ = ["add_watch"]
 
 _MOST_BACKLOG = 10_000
 _STDOUT = "-"
+_FAULT_STATUS = 1
 
 
 def add_watch(commands: Any) -> None:
@@ -61,6 +62,12 @@ def add_watch(commands: Any) -> None:
         metavar="N",
         help="pictures that may wait, the oldest beyond are let go (1; 16 in a folder)",
     )
+    watch.add_argument(
+        "--check",
+        action="store_true",
+        help="let the file check itself first; don't start (exit status 1) if it doesn't say here "
+        "what it said where it was exported",
+    )
     add_decoding(watch)
     watch.set_defaults(run=_watch)
 
@@ -96,6 +103,12 @@ def _watch(chosen: argparse.Namespace) -> int:
             record = FileLines(chosen.jsonl, _say)
         show = _shower(source, out, record, as_json=chosen.jsonl == _STDOUT)
         with Captioner.load(chosen.file, chosen.threads) as captioner:
+            if chosen.check:
+                result = captioner.check()
+                for line in result.lines():
+                    _say(line)
+                if result.passed is False:
+                    return _FAULT_STATUS
             totals = watch(
                 captioner, source, choices, show=show, say=_say, stop=stop, wakeups=wakeups
             )

@@ -1,0 +1,102 @@
+"""A file tells by itself that it is on a processor where it is wrong.
+
+Eight-bit weights saturate in the 16-bit sums of an x86-64 without VNNI, such as qemu's Haswell.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgecap_runtime.bundle import read_manifest
+
+QEMU = "qemu-x86_64-static"
+ROOT = Path(__file__).parents[2]
+RECIPE = "static-int8"
+"""By full-range int8 weights. A careful one needs `.changed(processor="vnni")` below."""
+UNSAFE = ""
+"""Code that makes the runtime use the products that saturate, once it avoids them by itself."""
+
+pytestmark = [
+    pytest.mark.emulated,
+    pytest.mark.skipif(
+        shutil.which(QEMU) is None, reason="needs qemu-user-static (apt-get install)"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest captioner in the box, as .onnx and .tflite, exported here."""
+    from edgecap.box import find_run, sample_photos
+    from edgecap.captioner import TrainedCaptioner
+    from edgecap.exporting import CalibrationPhotos
+    from edgecap_export import Prover, export, recipe_named
+
+    source = TrainedCaptioner.load(find_run("nano")).source()
+    prover = Prover(source, sample_photos()[4:])
+    calibration = CalibrationPhotos.samples(count=128, seed=0).calibration(source)
+    folder = tmp_path_factory.mktemp("exported")
+    for suffix in ("onnx", "tflite"):
+        export(
+            source,
+            folder / f"nano.{suffix}",
+            recipe=recipe_named(RECIPE),
+            prover=prover,
+            calibration=calibration,
+            gate=False,
+        )
+    return folder
+
+
+def check(file: Path, cpu: str | None) -> tuple[int, dict[str, Any], str]:
+    """Run `edgecap-runtime check --json` in a process of its own; cpu: one that qemu has."""
+    script = f"import sys; {UNSAFE}\nfrom edgecap_runtime.cli import main; sys.exit(main())"
+    python = os.path.realpath(sys.executable)
+    emulator = [] if cpu is None else [QEMU, "-cpu", cpu]
+    path = os.pathsep.join([str(ROOT / "runtime"), sysconfig.get_path("purelib")])
+    done = subprocess.run(
+        [*emulator, python, "-c", script, "check", str(file), "--json"],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
+        timeout=600,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "tflite"])
+def test_the_file_passes_where_it_was_exported(exported: Path, suffix: str) -> None:
+    status, result, errors = check(exported / f"nano.{suffix}", None)
+    assert (status, result["passed"], errors) == (0, True, "")
+    # The same machine, another process: rounding alone, if that.
+    assert result["largest"] < 1e-3
+
+
+def test_it_fails_on_a_processor_that_saturates(exported: Path) -> None:
+    file = exported / "nano.onnx"
+    made_on = read_manifest(file).check
+    assert made_on is not None
+    if "VNNI" not in made_on.machine.features or "neither" in made_on.machine.features:
+        pytest.skip("this machine has no VNNI, so that the file is right where it has none")
+    status, result, _ = check(file, "Haswell")
+    assert (status, result["passed"]) == (1, False)
+    assert result["largest"] > result["tolerance"]
+    wrong = [item for item in result["pictures"] if item["faults"]]
+    assert wrong
+    assert all("log-probability differs by" in item["faults"][0] for item in wrong)
+
+
+def test_one_that_is_right_there_passes(exported: Path) -> None:
+    status, result, _ = check(exported / "nano.tflite", "Haswell")
+    assert (status, result["passed"]) == (0, True), result["sentence"]
