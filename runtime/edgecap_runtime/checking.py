@@ -303,7 +303,7 @@ def _tokens(answer: KerasAnswer | FileAnswer, vocabulary: Vocabulary) -> tuple[i
 
 def _word(tokens: Sequence[int], index: int, vocabulary: Vocabulary) -> str:
     ended = index >= len(tokens) or tokens[index] == vocabulary.end_id
-    return "the end" if ended else repr(vocabulary.words[tokens[index]])
+    return "the end" if ended else f"'{vocabulary.words[tokens[index]]}'"
 
 
 def _text(ids: tuple[int, ...], vocabulary: Vocabulary) -> str:

@@ -191,7 +191,7 @@ def test_words_that_were_nearly_as_likely_may_differ_and_no_others() -> None:
         assert "1 of 2 captions" in result.sentence
         if not passed:
             fault = result.pictures[0].faults[0]
-            assert fault.startswith(f"word {at + 1} is {tiny.WORDS[first.ids[at]]!r}, was ")
+            assert fault.startswith(f"word {at + 1} is '{tiny.WORDS[first.ids[at]]}', was ")
             assert tiny.WORDS[other] in fault
 
 

@@ -13,6 +13,7 @@ import argparse
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import product
@@ -346,14 +347,123 @@ def manifests() -> dict[str, Any]:
     }
 
 
-def reads(head: dict[str, Any], text: str) -> bool:
+def reads(head: dict[str, Any], text: str, check: dict[str, Any] | None = None) -> bool:
+    entries = {"edgecap.json": json.dumps(head).encode(), "vocabulary.txt": text.encode()}
+    if check is not None:
+        entries["check.json"] = json.dumps(check).encode()
     try:
-        Manifest.from_entries(
-            {"edgecap.json": json.dumps(head).encode(), "vocabulary.txt": text.encode()}
-        )
+        Manifest.from_entries(entries)
     except EdgecapError:
         return False
     return True
+
+
+class Pictured:
+    """Markov models, of which a picture's pixels choose one: a backend in whole 1/256s."""
+
+    def __init__(self, logits: np.ndarray) -> None:
+        self._logits = logits.astype(np.float32)
+
+    def encode(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        weights = np.arange(image.size, dtype=np.int64) % 251 + 1
+        chosen = int((image.ravel() * weights).sum()) % len(self._logits)
+        return {"h": np.full((1, 6), chosen, np.float32)}
+
+    def step(self, ids: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
+        return self._logits[state["h"][:, 0].astype(int), ids], state
+
+    def close(self) -> None:
+        pass
+
+
+def checks() -> dict[str, Any]:
+    """A file's check of itself: what machines answer that are right, a little and very wrong."""
+    from edgecap_runtime.check_entry import CheckPicture, KerasAnswer, SelfCheck, pack_picture
+    from edgecap_runtime.checking import Machine, measure
+
+    words = len(tiny().WORDS)
+    random = np.random.default_rng(23)
+    pixels = [noise(64, 64, 3, first) // side * side for first, side in ((0, 1), (9, 16), (77, 64))]
+    machine = Machine("a processor", "x86_64", "AVX512-VNNI", "onnxruntime 1.32.0", 2)
+    models = []
+    for _ in range(2):
+        plain = np.round(random.normal(0, 1.5, (5, words, words)) * 256) / 256
+        plain[:, :, 2] += 1  # so that captions end
+        manifest = tiny().tiny_manifest()
+        pictures = []
+        for place, picture in enumerate(pixels):
+            ids = tuple(int(word) for word in random.integers(4, words, 3 if place else 8))
+            scores = tuple(-round(float(value), 6) for value in random.uniform(0, 3, len(ids)))
+            keras = KerasAnswer(ids, scores if place == 0 else (*scores, -0.5))
+            said = measure(Pictured(plain), manifest, picture, keras)
+            name, rgb = f"picture {place}", pack_picture(picture)
+            pictures.append(CheckPicture(name, rgb, keras, said.answer))
+        check = SelfCheck(0.3, machine, tuple(pictures))
+        carried = Manifest.from_entries(replace(manifest, check=check).to_entries()).check
+        noisy = np.round(random.normal(0, 0.02, plain.shape) * 256) / 256
+        broken = plain.copy()
+        broken[:, :, 7] = np.nan
+        answers = []
+        for name, table, tolerance in (
+            ("the same", plain, 0.001),
+            ("a little noise", plain + noisy, 0.5),
+            ("noise above the tolerance", plain + noisy, 0.01),
+            ("much noise", plain + 40 * noisy, 0.3),
+            ("much noise, all allowed", plain + 40 * noisy, 1000.0),
+            ("not finite", broken, 0.3),
+        ):
+            here = replace(manifest, check=replace(carried, tolerance=tolerance))
+            result = Captioner(here, Pictured(table)).check().to_dict()
+            del result["here"], result["exported_on"]
+            if result["largest"] is not None and result["largest"] < 1e-4:
+                # Rounding, which is another one elsewhere.
+                result["sentence"] = re.sub(r"within \S+", "within ...", result["sentence"])
+            # No NaN in JSON.
+            logits = np.where(np.isnan(table), None, table).tolist()
+            answers.append(
+                {"name": name, "tolerance": tolerance, "logits": logits, "result": result}
+            )
+        models.append({"check": carried.to_dict(), "answers": answers})
+    good = models[0]["check"]
+    entries = []
+    for path, value in (
+        ("size", 32),
+        ("size", None),
+        ("tolerance", 0),
+        ("tolerance", "x"),
+        ("machine", {}),
+        ("machine.threads", None),
+        ("machine.threads", "two"),
+        ("machine.processor", 3),
+        ("pictures", []),
+        ("pictures", [good["pictures"][0]] * 8),
+        ("pictures", [good["pictures"][0]] * 9),
+        ("pictures.0.name", 1),
+        ("pictures.0.rgb", "A" * 20_001),
+        ("pictures.0.keras.ids", [4]),
+        ("pictures.0.keras.ids", [12] * 8),
+        ("pictures.0.keras.ids", [-1] * 8),
+        ("pictures.0.keras.log_probabilities", []),
+        ("pictures.0.exported.at_prefixes", []),
+        ("pictures.0.exported.gaps", []),
+        ("pictures.0.exported.gaps", ["1"]),
+        ("from_the_future", 1),
+    ):
+        changed = json.loads(json.dumps(good))
+        target = changed
+        *parents, last = path.split(".")
+        for parent in parents:
+            target = target[int(parent) if parent.isdecimal() else parent]
+        target[last] = value
+        head, text = _tiny_entries()
+        said_so = f"{path} = {str(value)[:20]}"
+        entries.append({"change": said_so, "check": changed, "legal": reads(head, text, changed)})
+    return {"models": models, "entries": entries}
+
+
+def _tiny_entries() -> tuple[dict[str, Any], str]:
+    entries = tiny().tiny_manifest().to_entries()
+    return json.loads(entries["edgecap.json"]), entries["vocabulary.txt"].decode()
 
 
 def tiny() -> Any:
@@ -450,6 +560,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "pictures": lambda folder: pictures(folder / "pictures"),
     "decoding": lambda folder: decoding(),
     "manifests": lambda folder: manifests(),
+    "checks": lambda folder: checks(),
     "tiny": tiny_captions,
 }
 """The committed JSON files by their names; each is made of the pictures and models in a folder."""

@@ -206,15 +206,29 @@ async function useCaptioner(load) {
   // What is being captioned loses its captioner, and is captioned again by the new one.
   turn += 1;
   try {
-    const { name, recipe, encoder, decoder, words, threads } = (await load()).about;
+    const captioner = await load();
+    const { name, recipe, encoder, decoder, words, threads } = captioner.about;
     element("about").textContent =
       `${name}: ${encoder} and ${decoder}, ${recipe}, ${words} words; ` +
       `runs on ${threads} thread${threads === 1 ? "" : "s"} of this device.`;
+    element("checked").textContent = "";
     if (shown !== null && !camera.isOpen) await captionPhoto(shown);
     else if (live) captionLive();
+    // Behind the first caption, for nobody waits for it.
+    checkItself(captioner);
   } finally {
     element("loading").hidden = true;
   }
+}
+
+/** @param {import("./remote.js").Captioner} captioner */
+async function checkItself(captioner) {
+  const told = await captioner.check().then(
+    ({ passed, sentence }) => (passed === null ? "" : `Checked: ${sentence}.`),
+    (error) => `Checked: ${error.message}`,
+  );
+  // It may have been replaced, and closed, meanwhile.
+  if (captioner === (await captioners.current())) element("checked").textContent = told;
 }
 
 function listShipped() {

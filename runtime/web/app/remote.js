@@ -130,6 +130,16 @@ export class Captioner {
     }
   }
 
+  /**
+   * Tell whether the file says here what it said where it was exported.
+   *
+   * @returns {Promise<{passed: boolean | null, sentence: string}>} `passed` is null for an older
+   *   file, which carries nothing to check.
+   */
+  async check() {
+    return ask("check", { id: this.#id });
+  }
+
   /** Free the interpreter. */
   close() {
     ask("close", { id: this.#id }).catch(() => {});

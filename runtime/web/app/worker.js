@@ -34,6 +34,12 @@ const ACTS = {
     captioners.delete(id);
   },
 
+  /** @param {{id: number}} asked */
+  async check({ id }) {
+    const { passed, sentence } = await opened(id).check();
+    return { passed, sentence };
+  },
+
   /** @param {{id: number, photo: Blob | ImageBitmap, choices: {beam?: number}}} asked */
   async caption({ id, photo, choices }) {
     try {

@@ -2,6 +2,7 @@
 
 import { LiteRTBackend, startLiteRT } from "./backends/litert.js";
 import { manifestIn, readFile } from "./bundle.js";
+import { check } from "./checking.js";
 import { decode, greedy } from "./decoding.js";
 import { prepare } from "./preparation.js";
 
@@ -142,6 +143,22 @@ export class Captioner {
     const options = this.#manifest.decoding({ ...choices, beam: 1 });
     const timings = new Timings();
     return new CaptionStream(this.#words(photo, options, timings));
+  }
+
+  /**
+   * Tell whether the file says here what it said on the machine that exported it.
+   *
+   * It captions the few small pictures that the file carries. A file of a format older than 1.4
+   * carries none: its result has `checked` false and `passed` null. Throws `BundleError` for a
+   * picture that is damaged.
+   *
+   * @returns {Promise<import("./checking.js").CheckResult>}
+   */
+  async check() {
+    return check(this.#manifest, {
+      encode: (image) => this.#backend.encode(image),
+      step: (row) => this.#backend.step(row),
+    });
   }
 
   /** Free the interpreter; captions can't be made afterwards. */

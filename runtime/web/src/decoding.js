@@ -38,7 +38,7 @@ import { MinimumLength, NeverSaid, NoRepeatNgram } from "./filters.js";
  */
 
 /** Turns a step's logits into the next tokens worth looking at. */
-class Scorer {
+export class Scorer {
   /**
    * @param {Step} step
    * @param {Vocabulary} vocabulary

@@ -137,6 +137,18 @@ export class Fields {
   }
 
   /**
+   * Give a list of finite numbers.
+   *
+   * @param {string} name
+   * @returns {number[]}
+   */
+  numbers(name) {
+    return /** @type {number[]} */ (
+      this.#get(name, listOf(Number.isFinite), "a list of finite numbers")
+    );
+  }
+
+  /**
    * Give a list of strings.
    *
    * @param {string} name

@@ -1,5 +1,6 @@
 /** All that a captioner's file says of itself, and how it is read from entries. */
 
+import { CHECK_ENTRY, SelfCheck } from "./check_entry.js";
 import { BundleError, OptionError } from "./errors.js";
 import { loadsObject, utf8 } from "./jsonfields.js";
 import { KINDS } from "./kinds.js";
@@ -11,7 +12,7 @@ import { Vocabulary } from "./vocabulary.js";
 /** @typedef {import("./jsonfields.js").Fields} Fields */
 
 /** The version read; files of another major version are refused. */
-export const FORMAT_VERSION = "1.1";
+export const FORMAT_VERSION = "1.4";
 
 const MANIFEST_ENTRY = "edgecap.json";
 const VOCABULARY_ENTRY = "vocabulary.txt";
@@ -69,6 +70,12 @@ export class Manifest {
     const parity = entries.get(PARITY_ENTRY);
     /** The export's comparison with Keras; null where none was made. */
     this.parity = parity === undefined ? null : loadsObject(PARITY_ENTRY, parity).all();
+    const check = entries.get(CHECK_ENTRY);
+    /** What the file checks itself by on another machine; null where it carries nothing. */
+    this.check =
+      check === undefined
+        ? null
+        : new SelfCheck(loadsObject(CHECK_ENTRY, check), this.vocabulary.size);
     const kind = KINDS.get(this.kind);
     if (kind === undefined) {
       throw new BundleError(
