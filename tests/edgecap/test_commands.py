@@ -287,6 +287,36 @@ def test_export_calibrates_on_the_samples_which_are_named(trained: Path, tmp_pat
     assert manifest.parity["gate"]["identical"] == 0.1
 
 
+def test_export_takes_the_pictures_of_a_folder(
+    trained: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    images = sorted((tiny_data / "images").iterdir())
+    folder = tmp_path / "own"
+    folder.mkdir()
+    # The first two are proven on as well, by another name.
+    for place, photo in enumerate(sample_photos()[:7]):
+        (folder / f"{place}.jpg").write_bytes(photo.read_bytes())
+    for place, photo in enumerate(images[-2:]):
+        (folder / f"{place}-dev.jpg").write_bytes(photo.read_bytes())
+    path = tmp_path / "tiny.tflite"
+    command = ("export", trained, "-o", path, "--data", tiny_data, "--check-photos", folder)
+    done = run(*command)
+    assert done.exit_code == 0, done.output
+    check = read_manifest(path).check
+    assert check is not None
+    assert [picture.name for picture in check.pictures] == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
+    said = " ".join(done.stderr.split())
+    assert "whoever gets the file can see small pictures of 0.jpg, 1.jpg, 2.jpg, 3.jpg" in said
+    checked = run("check", path)
+    assert checked.exit_code == 0, checked.output
+    assert "this machine says what the exporting one said: 4 of 4 captions" in checked.output
+    for place in range(4):
+        (folder / f"{place}.jpg").unlink()
+    refused = run(*command)
+    assert refused.exit_code == 2
+    assert "has 3 photographs to take, 2 more are calibrated or proven on; give" in refused.stderr
+
+
 @pytest.mark.usefixtures("loose")
 def test_export_calibrates_on_the_train_split_of_data(
     trained: Path, tiny_data: Path, tmp_path: Path

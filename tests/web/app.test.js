@@ -175,11 +175,18 @@ describe("the app", { skip: missing }, () => {
     const page = await open();
     await page.setInputFiles("#file", `${SAMPLES}/horses.jpg`);
     const first = await caption(page);
+    await page.waitForSelector("#checked:not(:empty)");
+    assert.match(
+      await page.textContent("#checked"),
+      /^Checked: this machine says what the exporting one said: 4 of 4 captions, .* allowed\)\.$/,
+    );
     await page.setInputFiles("#own", TINY);
     const own = await caption(page, first);
     assert.notEqual(own, said.get("horses")[0]);
     assert.equal(await page.inputValue("#captioner"), "own");
     assert.match(await page.textContent("#about"), /^tiny: mean-colour and elman, float32, 12 words/);
+    // An older file carries nothing.
+    assert.equal(await page.textContent("#checked"), "");
     await page.selectOption("#captioner", "0");
     assert.equal(await caption(page, own), said.get("horses")[0]);
     await page.context().close();

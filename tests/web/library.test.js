@@ -215,7 +215,7 @@ describe("in Chromium", { skip: noBrowser }, () => {
           readFileSync(`${BUILD}/${name}.json`, "utf8"),
         );
         assert.equal(cases.length, 112);
-        const found = await page.evaluate(
+        const { answers: found, passed, sentence } = await page.evaluate(
           async ([address, items]) => {
             const { Captioner, prepare } = await import("edgecap-web");
             const captioner = await Captioner.load(`/build/${address}`);
@@ -229,11 +229,14 @@ describe("in Chromium", { skip: noBrowser }, () => {
               }
               answers.push({ hash: await globalThis.sha256(pixels), said });
             }
+            const { passed, sentence } = await captioner.check();
             captioner.close();
-            return answers;
+            return { answers, passed, sentence };
           },
           [file, cases],
         );
+        t.diagnostic(sentence);
+        assert.equal(passed, true, sentence);
         let largest = 0;
         let same = 0;
         for (const [place, { photo, sha256, captions }] of cases.entries()) {
