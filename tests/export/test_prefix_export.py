@@ -67,7 +67,7 @@ def test_runtime_says_the_reference_captions(prefix_exported, prefix_prover, suf
 def test_manifest_tells_the_prefix(prefix_exported, prefix_source):
     for report in prefix_exported.values():
         manifest = read_manifest(report.path)
-        assert (manifest.kind, manifest.format_version) == ("prefix", "1.3")
+        assert (manifest.kind, manifest.format_version) == ("prefix", "1.4")
         assert manifest.prefix == prefix_source.decoder.prefix
         assert [(item.name, item.shape) for item in manifest.state] == [("image", (UNITS,))]
 

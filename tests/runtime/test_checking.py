@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import math
+import signal
+import subprocess
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -493,3 +496,38 @@ def test_show_sums_it_up_without_the_pictures(
     shown = json.loads(whole)["check"]
     assert shown["pictures"][0]["exported"]["ids"] == list(check.pictures[0].exported.ids)
     assert not any(picture.rgb[:40] in whole + text for picture in check.pictures)
+
+
+def test_watch_starts_by_a_file_that_is_right_and_by_no_other(
+    carrying_file: Any, tmp_path: Path
+) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    script = "import sys; from edgecap_runtime.cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", script, "watch", "--check", "--camera", str(inbox)]
+    wrong = carrying_file("onnx", tiny.tiny_manifest(check=tiny.tiny_check(KERAS, KERAS)))
+    done = subprocess.run([*words, str(wrong)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "does not say what the exporting one said" in done.stderr
+    assert done.stdout == ""
+    right = carrying_file("onnx", carrying(model=tiny.TinyModel.random()))
+    with subprocess.Popen([*words, str(right)], stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+        assert "this machine says what the exporting one said" in watching.stderr.readline()
+        # The next line is the loop's own, so that it has started.
+        assert "The machine" in watching.stderr.readline()
+        watching.send_signal(signal.SIGTERM)
+        assert watching.wait(30) == 0
+
+
+def test_bench_tells_of_the_check(carrying_file: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    for manifest, passed in (
+        (carrying(model=tiny.TinyModel.random()), True),
+        (tiny.tiny_manifest(check=tiny.tiny_check(KERAS, KERAS)), False),
+        (tiny.tiny_manifest(), None),
+    ):
+        path = carrying_file("onnx", manifest)
+        assert main(["bench", str(path), "--rounds", "1", "--threads", "1", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)["check"]
+        assert told["passed"] is passed
+        assert (told["largest"] is None) is (passed is None)
