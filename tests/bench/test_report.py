@@ -160,3 +160,21 @@ def test_axis_is_broken_at_the_widest_gap(
     totals: list[float], gap: tuple[float, float] | None
 ) -> None:
     assert break_between(totals) == gap
+
+
+def test_a_file_that_fails_its_check_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    plans = [Plan(name, ()) for name in ("tflite:one", "onnx:two", "onnx:three", "keras")]
+    rows = [_row(plan, {0: [10.0]}, [1]) for plan in plans]
+    rows[0].check = {"passed": True, "largest": 0.0031, "tolerance": 0.1}
+    rows[1].check = {"passed": False, "largest": 1.25, "tolerance": 0.3}
+    rows[2].check = {"passed": None, "largest": None, "tolerance": None}
+    print_report(_report(rows))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "checked: 1 files say here what they said" in said
+    assert "within 0.0031" in said
+    assert "onnx:two: says something else here than where it was exported" in said
+    assert "1.2 apart (0.3 allowed); edgecap check says what" in said
+    assert "onnx:three" not in said
+    rows[1].check = {"passed": False, "largest": None, "tolerance": 0.3}
+    print_report(_report(rows))
+    assert "log-probabilities not finite (0.3 allowed)" in " ".join(capsys.readouterr().err.split())

@@ -93,6 +93,17 @@ def test_what_is_needed_to_repeat_it(report: dict[str, Any], whole_run: Path) ->
     assert report["rows"][1]["parity"]["images"] == 3
 
 
+def test_each_file_is_checked(report: dict[str, Any], whole_run: Path) -> None:
+    for row in report["rows"]:
+        of_file = row["target"].startswith(("tflite:", "onnx:"))
+        assert (row["check"] is not None) is of_file, row["target"]
+        if of_file:
+            assert row["check"]["passed"] is True
+            assert row["check"]["largest"] <= row["check"]["tolerance"]
+    said = " ".join((whole_run / "stdout.txt").read_text().split())
+    assert "say here what they said where they were exported" in said
+
+
 def test_import_cost(report: dict[str, Any]) -> None:
     assert set(report["import_cost"]) == {"tflite", "onnx"}
     for cost in report["import_cost"].values():
