@@ -154,12 +154,13 @@ def _alternative_as_json(found: Alternative) -> dict[str, Any]:
 
 
 def _show(chosen: argparse.Namespace) -> int:
-    from .bundle import read_manifest
+    from .bundle import read_model
     from .describing import describe
 
-    manifest = read_manifest(chosen.file)
+    file = read_model(chosen.file)
     if chosen.json:
-        print(json.dumps(asdict(manifest), indent=1, ensure_ascii=False))
+        about = {**asdict(file.manifest), "checksum": "right" if file.checksummed else None}
+        print(json.dumps(about, indent=1, ensure_ascii=False))
     else:
-        print("\n".join(describe(chosen.file, manifest)))
+        print("\n".join(describe(file)))
     return 0

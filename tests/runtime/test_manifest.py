@@ -66,7 +66,7 @@ def test_round_trip(manifest: Manifest) -> None:
 def test_the_entries_are_readable_by_eye() -> None:
     entries = tiny_manifest().to_entries()
     assert entries["vocabulary.txt"].decode().splitlines()[5] == "dog"
-    assert json.loads(entries["edgecap.json"])["format_version"] == "1.3"
+    assert json.loads(entries["edgecap.json"])["format_version"] == "1.4"
     assert json.loads(entries["parity.json"])["verdict"] == "checked on 0"
 
 
