@@ -75,6 +75,10 @@ def write_bundle(
     """Write a .tflite or .onnx model with its manifest and a checksum to `out_path`.
 
     `out_path` may be `model_file`; it appears complete or not at all. Raises `BundleError` if
-    the model is of no known kind or damaged, `EdgecapError` if writing fails.
+    the model is of no known kind or damaged, or the manifest exceeds a limit; `EdgecapError` if
+    writing fails.
     """
-    write_entries(model_file, manifest.to_entries(), out_path)
+    entries = manifest.to_entries()
+    # What could not be read is not written.
+    Manifest.from_entries(entries)
+    write_entries(model_file, entries, out_path)

@@ -73,7 +73,7 @@ def _check_length(text: str) -> None:
 def _is_deep(value: Any) -> bool:
     """Return whether objects and lists are inside each other more often than is read."""
     level: list[Any] = [[value]]
-    for _ in range(JSON_DEPTH + 2):
+    for _ in range(JSON_DEPTH + 1):
         level = [
             child
             for item in level
