@@ -21,25 +21,22 @@ for (let index = 256; index < TABLES.length; index++) {
  */
 export function crc32(content) {
   const table = TABLES;
+  const view = new DataView(content.buffer, content.byteOffset, content.byteLength);
   const end = content.length - (content.length % 8);
   let value = -1;
   let index = 0;
   for (; index < end; index += 8) {
-    const low =
-      value ^
-      (content[index] |
-        (content[index + 1] << 8) |
-        (content[index + 2] << 16) |
-        (content[index + 3] << 24));
+    const low = value ^ view.getInt32(index, true);
+    const high = view.getInt32(index + 4, true);
     value =
       table[1792 + (low & 0xff)] ^
       table[1536 + ((low >>> 8) & 0xff)] ^
       table[1280 + ((low >>> 16) & 0xff)] ^
       table[1024 + (low >>> 24)] ^
-      table[768 + content[index + 4]] ^
-      table[512 + content[index + 5]] ^
-      table[256 + content[index + 6]] ^
-      table[content[index + 7]];
+      table[768 + (high & 0xff)] ^
+      table[512 + ((high >>> 8) & 0xff)] ^
+      table[256 + ((high >>> 16) & 0xff)] ^
+      table[high >>> 24];
   }
   for (; index < content.length; index++) {
     value = table[(value ^ content[index]) & 0xff] ^ (value >>> 8);
