@@ -105,6 +105,7 @@ def _start(content: bytes, path: Path, photo: bytes) -> tuple[int, int]:
         path.write_bytes(content)
         _limit_memory()
         nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # ONNX Runtime prints to both
         os.dup2(nowhere, 2)
         answer = json.dumps(_guarded(lambda: _caption(path, photo))).encode()
         # One write, so that the parent reads all of it at once (a pipe takes 64 KB).

@@ -49,7 +49,7 @@ class Tally:
     peak_mb: float = 0.0
     """The largest resident memory of an attempt in MB."""
     failures: list[dict[str, Any]] = field(default_factory=list)
-    """The first attempts that neither said the same nor were refused."""
+    """The first attempts of each outcome but those that said the same or were refused."""
 
     def add(self, kind: str, attempt: Attempt) -> None:
         """Count one attempt."""
@@ -57,7 +57,8 @@ class Tally:
         self.by_kind.setdefault(kind, Counter())[attempt.outcome] += 1
         self.slowest_s = max(self.slowest_s, attempt.seconds)
         self.peak_mb = max(self.peak_mb, attempt.peak_mb)
-        if attempt.outcome not in (SAME, REFUSED) and len(self.failures) < _KEPT:
+        few = self.outcomes[attempt.outcome] <= _KEPT
+        if attempt.outcome not in (SAME, REFUSED) and few:
             failure = {"mutation": attempt.number, "kind": kind, "outcome": attempt.outcome}
             self.failures.append({**failure, "detail": attempt.detail})
 

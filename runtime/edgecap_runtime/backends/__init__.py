@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from ..bundle import ModelFile, read_model
-from ..errors import BundleError, OptionError
+from ..errors import BundleError, OptionError, first_line
 from ..kinds import KINDS
 
 if TYPE_CHECKING:
@@ -96,7 +96,14 @@ def open_backend(
     read = file if isinstance(file, ModelFile) else read_model(file)
     module, _, name = _BACKENDS[read.container].partition(":")
     backend = cast("_BackendClass", getattr(import_module(module), name))
-    opened = backend(read, manifest, threads)
+    try:
+        opened = backend(read, manifest, threads)
+    except (RuntimeError, ValueError) as error:
+        # A name that is no UTF-8, met where the interpreter describes its tensors.
+        raise BundleError(
+            f"{read.path}: its interpreter can't describe the model ({first_line(error)}); export "
+            "the captioner again."
+        ) from None
     return KINDS[manifest.kind].driven(opened, manifest.prefix)
 
 
