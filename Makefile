@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 COMPAT := .venv-compat
 
-.PHONY: demo test test-devices lint wheel compat web clean
+.PHONY: demo test test-devices fuzz lint wheel compat web clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgecap demo -o demo
@@ -21,6 +21,17 @@ EDGECAP_DEVICES ?= quick
 test-devices: $(INSTALLED)
 	EDGECAP_DEVICES=$(EDGECAP_DEVICES) $(BIN)/python tests/devices/prepare.py
 	EDGECAP_DEVICES=$(EDGECAP_DEVICES) $(BIN)/pytest -n 2 --dist loadgroup tests/devices tests/embedding
+
+# Mutated captioners by the thousand, each in a process of its own, in some 10 minutes; a short run
+# is in the tests. None may say other words, crash, or hang.
+FUZZ_MUTATIONS ?= 10000
+FUZZ_CAPTIONERS := build/fuzz/nano.tflite build/fuzz/nano.onnx
+fuzz: $(FUZZ_CAPTIONERS)
+	$(BIN)/python tests/fuzz/fuzz.py $(FUZZ_CAPTIONERS) --mutations $(FUZZ_MUTATIONS)
+
+build/fuzz/nano.%: $(INSTALLED)
+	mkdir -p build/fuzz
+	$(BIN)/edgecap export nano -o $@ --quantize static-int8 --calibrate edgecap/samples
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, cast
 
 from .backends import default_threads, interpreter_of, open_backend
-from .bundle import read_manifest
+from .bundle import read_model
 from .checking import check, measure
 from .decoding import decode, greedy_words, read_words
 from .errors import EdgecapError
@@ -106,17 +106,19 @@ class Captioner:
     def load(cls, path: str | os.PathLike[str], threads: int | None = None) -> Captioner:
         """Open a .tflite or .onnx file that edgecap exported.
 
-        threads: number of the interpreter's threads; None for the machine's cores, at most 4.
-        Raises `BundleError` for a file that is no captioner, `MissingExtraError` where its
+        The file is read into memory once; changing it afterwards disturbs nothing. threads:
+        number of the interpreter's threads; None for the machine's cores, at most 4. Raises
+        `BundleError` for a file that is no captioner or is damaged, `MissingExtraError` where its
         interpreter isn't installed, `OptionError` for an illegal number of threads.
         """
-        manifest = read_manifest(path)
+        file = read_model(path)
+        manifest = file.manifest
         count = default_threads() if threads is None else threads
 
         def more() -> list[Backend]:
-            return [open_backend(path, manifest, 1) for _ in range(count)]
+            return [open_backend(file, manifest, 1) for _ in range(count)]
 
-        backend = open_backend(path, manifest, count)
+        backend = open_backend(file, manifest, count)
         return cls(manifest, backend, more=more if count > 1 else None)
 
     @property

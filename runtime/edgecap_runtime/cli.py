@@ -177,15 +177,17 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _show(chosen: argparse.Namespace) -> int:
-    from .bundle import read_manifest
+    from .bundle import read_model
     from .describing import describe
 
-    manifest = read_manifest(chosen.file)
+    file = read_model(chosen.file)
     if chosen.json:
-        whole = asdict(manifest)
+        whole = asdict(file.manifest)
         # The pictures' pixels say nothing to a reader.
-        whole["check"] = None if manifest.check is None else manifest.check.summary()
+        carried = file.manifest.check
+        whole["check"] = None if carried is None else carried.summary()
+        whole["checksum"] = "right" if file.checksummed else None
         print(json.dumps(whole, indent=1, ensure_ascii=False))
     else:
-        print("\n".join(describe(chosen.file, manifest)))
+        print("\n".join(describe(file)))
     return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from .bundle import ModelFile
 from .check_entry import SelfCheck
-from .manifest import Manifest, SearchInside
+from .manifest import SearchInside
 from .prefix import Prefix
 
 __all__ = ["describe"]
@@ -21,12 +21,14 @@ _LEAST = 0.001
 _PARTS = ("encoder", "embedding", "step", "output")
 
 
-def describe(path: str | os.PathLike[str], manifest: Manifest) -> Iterator[str]:
-    """Yield the lines that `edgecap-runtime show` prints of a file and its manifest.
+def describe(file: ModelFile) -> Iterator[str]:
+    """Yield the lines that `edgecap-runtime show` prints of a file.
 
     What an exporter says of quantization and parity is put in words; what is in another form than
-    this version knows is shown as it stands. Raises `OSError` if the file is gone.
+    this version knows is shown as it stands. Raises `BundleError` where a file contradicts itself.
     """
+    manifest = file.manifest
+    checksum = "right" if file.checksummed else f"none (format {manifest.format_version})"
     vocabulary = manifest.vocabulary
     roles: dict[str, int | None] = {
         "start": vocabulary.start_id,
@@ -38,7 +40,8 @@ def describe(path: str | os.PathLike[str], manifest: Manifest) -> Iterator[str]:
     source = dict(manifest.source)
     quantization = source.pop("quantization", None)
     facts: dict[str, Any] = {
-        "file": f"{os.fspath(path)} ({os.path.getsize(path) / 1e6:.1f} MB)",
+        "file": f"{file.path} ({len(file.content) / 1e6:.1f} MB)",
+        "checksum": checksum,
         "name": manifest.name,
         "format version": manifest.format_version,
         "kind": manifest.kind,

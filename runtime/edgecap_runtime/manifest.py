@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .check_entry import CHECK_ENTRY, SelfCheck
 from .errors import BundleError, OptionError
-from .jsonfields import Fields, loads_object
+from .jsonfields import Fields, loads_object, shown
 from .kinds import KINDS
+from .limits import STATE_SIDES, STATE_TENSORS, STATE_VALUES, VOCABULARY_WORDS
 from .options import DecodingOptions
 from .prefix import Prefix
 from .preparation import Preparation
 from .vocabulary import Vocabulary
 
-__all__ = ["ENTRY_NAMES", "FORMAT_VERSION", "Manifest", "Prefix", "SearchInside", "StateTensor"]
+__all__ = [
+    "CHECK_ENTRY",
+    "ENTRY_NAMES",
+    "FORMAT_VERSION",
+    "Manifest",
+    "Prefix",
+    "SearchInside",
+    "StateTensor",
+    "requires_checksum",
+]
 
 FORMAT_VERSION = "1.4"
 """The version written; files of another major version are refused."""
@@ -26,6 +37,8 @@ VOCABULARY_ENTRY = "vocabulary.txt"
 PARITY_ENTRY = "parity.json"
 ENTRY_NAMES = (MANIFEST_ENTRY, VOCABULARY_ENTRY, PARITY_ENTRY, CHECK_ENTRY)
 """The entries that a file of edgecap has; the last two may be missing."""
+
+_FIRST_WITH_CHECKSUM = 4
 
 
 @dataclass(frozen=True)
@@ -42,10 +55,16 @@ class StateTensor:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise BundleError(f"The state tensor's name is {self.name!r}; give letters and digits.")
-        if not self.shape or any(side < 1 for side in self.shape):
+        sides = self.shape
+        if not 1 <= len(sides) <= STATE_SIDES or any(side < 1 for side in sides):
             raise BundleError(
-                f"The state tensor {self.name} has the shape {list(self.shape)}; give at least one "
-                "side, each of 1 or more."
+                f"The state tensor {self.name} has the shape {shown(list(sides))}; give 1 to "
+                f"{STATE_SIDES} sides, each of 1 or more."
+            )
+        if math.prod(sides) > STATE_VALUES:
+            raise BundleError(
+                f"The state tensor {self.name} has the shape {shown(list(sides))}; a row of at "
+                f"most {STATE_VALUES} values is read."
             )
         if self.dtype != "float32":
             raise BundleError(
@@ -127,6 +146,11 @@ class Manifest:
             )
         if not self.state:
             raise BundleError("The file names no state tensor; a decoder has at least 1.")
+        if len(self.state) > STATE_TENSORS:
+            raise BundleError(
+                f"The file names {len(self.state)} state tensors, and {STATE_TENSORS} are the most "
+                "that are read; export the captioner again."
+            )
         KINDS[self.kind].check(self.prefix, self.vocabulary)
         searches = {"searches by itself": self.greedy, "captions in one call": self.one_call}
         for claim, search in searches.items():
@@ -189,11 +213,7 @@ class Manifest:
         Raises `BundleError` for what is missing, of a newer major version or contradictory.
         """
         for entry in (MANIFEST_ENTRY, VOCABULARY_ENTRY):
-            if entry not in entries:
-                raise BundleError(
-                    f"The file holds no {entry}, so it is no captioner of edgecap; make one with: "
-                    "edgecap export"
-                )
+            _require(entries, entry)
         head = loads_object(MANIFEST_ENTRY, entries[MANIFEST_ENTRY])
         version = head.text("format_version")
         _check_version(version)
@@ -223,6 +243,27 @@ class Manifest:
             )
         except OptionError as error:
             raise BundleError(f"The file contradicts itself: {error}") from None
+
+
+def requires_checksum(entries: Mapping[str, bytes]) -> bool:
+    """Return whether a file with these entries must end with a checksum: from version 1.4 on.
+
+    Raises `BundleError` where there is no version, or none that can be read.
+    """
+    if CHECK_ENTRY in entries:
+        return True
+    _require(entries, MANIFEST_ENTRY)
+    version = loads_object(MANIFEST_ENTRY, entries[MANIFEST_ENTRY]).text("format_version")
+    _check_version(version)
+    return int(version.partition(".")[2]) >= _FIRST_WITH_CHECKSUM
+
+
+def _require(entries: Mapping[str, bytes], entry: str) -> None:
+    if entry not in entries:
+        raise BundleError(
+            f"The file holds no {entry}, so it is no captioner of edgecap; make one with: "
+            "edgecap export"
+        )
 
 
 def _json(value: dict[str, Any]) -> bytes:
@@ -290,6 +331,11 @@ def _defaults(item: Fields) -> DecodingOptions:
 
 
 def _vocabulary(item: Fields, text: bytes) -> Vocabulary:
+    if text.count(b"\n") > VOCABULARY_WORDS:
+        raise BundleError(
+            f"The file's vocabulary has more than {VOCABULARY_WORDS} words, the most that are "
+            "read; export the captioner again."
+        )
     try:
         lines = text.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:

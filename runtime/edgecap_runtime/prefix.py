@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import BundleError, OptionError
+from .limits import PREFIX_LENGTH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,6 +52,11 @@ class Prefix:
 
     def __post_init__(self) -> None:
         self._check("length", self.length, 1, optional=True)
+        if self.length is not None and self.length > PREFIX_LENGTH:
+            raise BundleError(
+                f"The prefix has a length of {self.length} ids, and {PREFIX_LENGTH} are the most "
+                "that are read."
+            )
         self._check("padding_id", self.padding_id, 0)
         self._check("skipped_id", self.skipped_id, 0, optional=True)
         if self.padded not in _PLACES:

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from .errors import ImageError, OptionError
+from .limits import IMAGE_PIXELS, IMAGE_SIDE
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -78,11 +79,17 @@ class Preparation:
     def __post_init__(self) -> None:
         for name in ("height", "width"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 8192:
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole or not 1 <= value <= IMAGE_SIDE:
                 raise OptionError(
                     f"The preparation's {name} is {value!r}; give a whole number of pixels from 1 "
-                    "to 8192."
+                    f"to {IMAGE_SIDE}."
                 )
+        if self.height * self.width > IMAGE_PIXELS:
+            raise OptionError(
+                f"The preparation's size is {self.height} x {self.width}; give at most "
+                f"{IMAGE_PIXELS} pixels."
+            )
         for name, legal in (("fit", FITS), ("resampling", RESAMPLING), ("channels", ("RGB",))):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in legal:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .errors import BundleError, OptionError
+from .limits import VOCABULARY_WORDS, WORD_LENGTH
 
 __all__ = ["DEFAULT_ATTACH_LEFT", "Vocabulary"]
 
@@ -46,6 +47,17 @@ class Vocabulary:
                 f"The vocabulary has {len(self.words)} words; it needs at least a start and an "
                 "end word: export the captioner again."
             )
+        if len(self.words) > VOCABULARY_WORDS:
+            raise BundleError(
+                f"The vocabulary has {len(self.words)} words, and {VOCABULARY_WORDS} are the most "
+                "that are read: make it smaller and export again."
+            )
+        for identity, word in enumerate(self.words):
+            if len(word) > WORD_LENGTH:
+                raise BundleError(
+                    f"Word {identity} of the vocabulary has {len(word)} characters, and "
+                    f"{WORD_LENGTH} are the most that are read: mend it and export again."
+                )
         for role in ("start_id", "end_id", "padding_id", "unknown_id"):
             value = getattr(self, role)
             if value is None and role in ("padding_id", "unknown_id"):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tiny
 
-from edgecap_runtime.bundle import write_bundle
+from edgecap_runtime.bundle import ModelFile, write_bundle
 from edgecap_runtime.cli import main
 from edgecap_runtime.describing import describe
 
@@ -73,9 +73,9 @@ PARITY: dict[str, Any] = {
 
 
 def lines(tmp_path: Path, **changes: Any) -> list[str]:
-    path = tmp_path / "some.file"
-    path.write_bytes(b"")
-    return list(describe(path, tiny.tiny_manifest(**changes)))
+    entries = tiny.tiny_manifest(**changes).to_entries()
+    file = ModelFile(str(tmp_path / "some.file"), "onnx", b"", entries, checksummed=True)
+    return list(describe(file))
 
 
 def under(lines: list[str], head: str) -> list[str]:

@@ -14,6 +14,7 @@ import base64
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from itertools import product
@@ -275,6 +276,19 @@ def changes() -> Iterable[tuple[str, Callable[[dict[str, Any]], Any]]]:
     yield setting("prefix", {"length": 9, "padding_id": 0, "padded": "end", "skipped_id": None})
     for value in (0, -3, 8193, "8", True, None):
         yield setting("preparation.height", value)
+    for size in ((4096, 4096), (4097, 4096), (8192, 2048), (8192, 8192), (1e300, 1)):
+        sides = dict(zip(("height", "width"), size, strict=True))
+        yield f"a size of {size}", lambda head, sides=sides: head["preparation"].update(sides)
+    for length in (1000, 1001):
+        yield (
+            f"a name of {length} characters",
+            lambda head, length=length: head.update(name="\N{GRINNING FACE}" * length),
+        )
+    for depth in (62, 63):
+        deep: Any = []
+        for _ in range(depth - 1):
+            deep = [deep]
+        yield f"source {depth + 1} deep", lambda head, deep=deep: head["source"].update(deep=deep)
     for name, values in (
         ("fit", ("crop", "squeeze")),
         ("resampling", ("lanczos", "magic")),
@@ -301,9 +315,17 @@ def changes() -> Iterable[tuple[str, Callable[[dict[str, Any]], Any]]]:
         [{**tensor, "shape": [0]}],
         [{**tensor, "dtype": "int8"}],
         [tensor, {**tensor, "name": "c"}],
+        [{**tensor, "shape": [1] * 8}],
+        [{**tensor, "shape": [1] * 9}],
+        [{**tensor, "shape": [2**22]}],
+        [{**tensor, "shape": [2**11, 2**11 + 1]}],
+        [{**tensor, "shape": [2**40, 2**40]}],
         {},
     ):
         yield setting("state", state)
+    for count in (64, 65):
+        tensors = [{**tensor, "name": f"h{number}"} for number in range(count)]
+        yield f"{count} state tensors", setting("state", tensors)[1]
     for name, values in (
         ("beam", (0, 64, 65, 2.5)),
         ("length_penalty", (0, 10, 11, "a", -0.1)),
@@ -331,6 +353,8 @@ def manifests() -> dict[str, Any]:
         "an empty word": text.replace("dog", ""),
         "white space": text.replace("dog", "d\u2003g"),
         "no last line end": text[:-1],
+        "a word of 256 characters": text.replace("dog", "\N{GRINNING FACE}" * 256),
+        "a word of 257 characters": text.replace("dog", "g" * 257),
         "nothing": "",
     }
     return {
@@ -554,6 +578,22 @@ def tiny_captions(folder: Path) -> dict[str, Any]:
     return {"width": 20, "height": 30, "cases": cases}
 
 
+def checksums() -> dict[str, Any]:
+    """The CRC-32 of noise of many lengths, and of parts that begin anywhere."""
+    sizes = (*range(20), 255, 1000, 65_537)
+    return {
+        "cases": [
+            {
+                "size": size,
+                "first": first,
+                "crc32": zlib.crc32(noise(size, 1, 1, first).tobytes()),
+            }
+            for size in sizes
+            for first in (0, 77)
+        ]
+    }
+
+
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "resampling": lambda folder: resampling(),
     "samples": lambda folder: samples(),
@@ -562,6 +602,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "manifests": lambda folder: manifests(),
     "checks": lambda folder: checks(),
     "tiny": tiny_captions,
+    "checksums": lambda folder: checksums(),
 }
 """The committed JSON files by their names; each is made of the pictures and models in a folder."""
 

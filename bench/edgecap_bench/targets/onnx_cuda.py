@@ -31,14 +31,15 @@ class OnnxCuda(RuntimeFile):
         """Open the file on the GPU."""
         from edgecap_runtime import Captioner
         from edgecap_runtime.backends.onnx import OnnxBackend
-        from edgecap_runtime.bundle import read_manifest
+        from edgecap_runtime.bundle import read_model
         from edgecap_runtime.kinds import KINDS
 
         class OnGpu(OnnxBackend):
             providers = (_PROVIDER, "CPUExecutionProvider")
 
-        manifest = read_manifest(self._file)
-        backend = OnGpu(self._file, manifest, self._threads)
+        file = read_model(self._file)
+        manifest = file.manifest
+        backend = OnGpu(file, manifest, self._threads)
         driven = KINDS[manifest.kind].driven(backend, manifest.prefix)
         self._captioner = Captioner(manifest, driven)
         self.kind = manifest.kind

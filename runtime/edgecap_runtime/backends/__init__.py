@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
-from ..containers import container_of
-from ..errors import BundleError, OptionError
+from ..bundle import ModelFile, read_model
+from ..errors import BundleError, OptionError, first_line
 from ..kinds import KINDS
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class SearchingBackend(Backend, Protocol):
 
 
 class _BackendClass(Protocol):
-    def __call__(self, path: str, manifest: Manifest, threads: int) -> Backend: ...
+    def __call__(self, file: ModelFile, manifest: Manifest, threads: int) -> Backend: ...
 
 
 def default_threads() -> int:
@@ -87,22 +87,32 @@ def interpreter_of(backend: Backend) -> str:
 
 
 def open_backend(
-    path: str | os.PathLike[str], manifest: Manifest, threads: int | None = None
+    file: ModelFile | str | os.PathLike[str], manifest: Manifest, threads: int | None = None
 ) -> Backend:
     """Open a captioner's file in the interpreter for its kind.
 
-    threads: number of the interpreter's threads; None for `default_threads()`. Raises
-    `MissingExtraError` where the interpreter isn't installed, `BundleError` where the file
-    doesn't load or contradicts its manifest, `OptionError` for an illegal number of threads.
+    file: what `read_model` returned, or a path, which is read; the interpreter gets these bytes,
+    so that no change of the file disturbs it. threads: number of the interpreter's threads; None
+    for `default_threads()`. Raises `MissingExtraError` where the interpreter isn't installed,
+    `BundleError` where the file is damaged, doesn't load or contradicts its manifest,
+    `OptionError` for an illegal number of threads.
     """
     if threads is None:
         threads = default_threads()
     whole = isinstance(threads, int) and not isinstance(threads, bool)
     if not whole or not 1 <= threads <= _MOST_THREADS:
         raise OptionError(f"threads is {threads!r}; give a whole number from 1 to {_MOST_THREADS}.")
-    module, _, name = _BACKENDS[container_of(path)].partition(":")
+    read = file if isinstance(file, ModelFile) else read_model(file)
+    module, _, name = _BACKENDS[read.container].partition(":")
     backend = cast("_BackendClass", getattr(import_module(module), name))
-    opened = backend(os.fspath(path), manifest, threads)
+    try:
+        opened = backend(read, manifest, threads)
+    except (RuntimeError, ValueError) as error:
+        # A name that is no UTF-8, met where the interpreter describes its tensors.
+        raise BundleError(
+            f"{read.path}: its interpreter can't describe the model ({first_line(error)}); export "
+            "the captioner again."
+        ) from None
     return KINDS[manifest.kind].driven(opened, manifest.prefix)
 
 

@@ -19,6 +19,7 @@ from .quiet import quiet_stderr
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..bundle import ModelFile
     from ..decoding import State, Words
     from ..manifest import Manifest, SearchInside
     from . import Tensor
@@ -42,8 +43,8 @@ class LiteRTBackend:
     interpreter: str
     """Name of the interpreter's package."""
 
-    def __init__(self, path: str, manifest: Manifest, threads: int) -> None:
-        self._path = path
+    def __init__(self, file: ModelFile, manifest: Manifest, threads: int) -> None:
+        self._path = path = file.path
         self._graph = manifest.kind
         self._names = tuple(tensor.name for tensor in manifest.state)
         carries = KINDS[manifest.kind].carries
@@ -53,7 +54,7 @@ class LiteRTBackend:
         try:
             with quiet_stderr():
                 self._encoder, self._interpreter = _interpreters(
-                    interpreter_class, path, threads, loops=not carries
+                    interpreter_class, file.content, threads, loops=not carries
                 )
             signatures = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
@@ -214,10 +215,10 @@ def _shapes(details: _Details) -> dict[str, Tensor]:
 
 
 def _interpreters(
-    interpreter_class: Any, path: str, threads: int, *, loops: bool
+    interpreter_class: Any, content: bytes, threads: int, *, loops: bool
 ) -> tuple[Any, Any]:
     """Give what runs `encode` and what runs the step: the same, but in tflite-runtime a loop."""
-    made = [interpreter_class(model_path=path, num_threads=threads)]
+    made = [interpreter_class(model_content=content, num_threads=threads)]
     if loops and _is_old(interpreter_class):
         from tflite_runtime.interpreter import OpResolverType
 
@@ -225,7 +226,7 @@ def _interpreters(
         plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         made.append(
             interpreter_class(
-                model_path=path, num_threads=threads, experimental_op_resolver_type=plain
+                model_content=content, num_threads=threads, experimental_op_resolver_type=plain
             )
         )
     for interpreter in made:

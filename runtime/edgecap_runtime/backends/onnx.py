@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..bundle import ModelFile
     from ..decoding import State, Words
     from ..manifest import Manifest
     from . import Tensor
@@ -38,16 +39,18 @@ class OnnxBackend:
     interpreter = "onnxruntime"
     """Name of the interpreter's package."""
 
-    def __init__(self, path: str, manifest: Manifest, threads: int) -> None:
+    def __init__(self, file: ModelFile, manifest: Manifest, threads: int) -> None:
         runtime = _onnxruntime()
-        self._path = path
+        self._path = path = file.path
         self._names = tuple(tensor.name for tensor in manifest.state)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         try:
-            self._session = runtime.InferenceSession(path, options, providers=list(self.providers))
+            self._session = runtime.InferenceSession(
+                file.content, options, providers=list(self.providers)
+            )
         except Exception as error:  # ONNX Runtime's errors share no public base class
             raise BundleError(
                 f"{path} does not load in ONNX Runtime ({first_line(error)}); export the "

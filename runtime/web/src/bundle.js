@@ -1,8 +1,16 @@
 /** A captioner's file: the model with its manifest inside. */
 
-import { BrokenZipError, read, recognises } from "./containers/flatbuffer_zip.js";
+import { hasChecksum, missingChecksum } from "./containers/checksum.js";
+import {
+  BrokenZipError,
+  CHECKSUM_BEFORE,
+  CHECKSUM_KEY,
+  read,
+  recognises,
+} from "./containers/flatbuffer_zip.js";
 import { BundleError, firstLine } from "./errors.js";
-import { Manifest } from "./manifest.js";
+import { FILE_BYTES } from "./limits.js";
+import { Manifest, requiresChecksum } from "./manifest.js";
 
 /**
  * A captioner's file: its address, what a file input or a drop gives, or its bytes.
@@ -22,8 +30,8 @@ import { Manifest } from "./manifest.js";
 /**
  * Read what a captioner's file says of itself, without an interpreter.
  *
- * Throws `BundleError` for a file that is no captioner, is truncated, contradicts itself or has
- * another major version.
+ * Throws `BundleError` for a file that is no captioner, is damaged or truncated, contradicts
+ * itself or has another major version.
  *
  * @param {BundleSource} source
  * @returns {Promise<Manifest>}
@@ -34,7 +42,7 @@ export async function readManifest(source) {
 }
 
 /**
- * Read the manifest in a file's bytes.
+ * Verify a file's checksum and read the manifest in its bytes.
  *
  * @param {string} name The file's name, for messages.
  * @param {Uint8Array} bytes
@@ -50,9 +58,11 @@ export async function manifestIn(name, bytes) {
         "written by: edgecap export ... -o captioner.tflite",
     );
   }
+  if (bytes.length > FILE_BYTES) throw tooLarge(name, bytes.length);
+  const checksummed = hasChecksum(name, bytes, CHECKSUM_BEFORE, CHECKSUM_KEY);
   let entries;
   try {
-    entries = await read(bytes);
+    entries = await read(name, bytes);
   } catch (error) {
     if (!(error instanceof BrokenZipError)) throw error;
     throw new BundleError(
@@ -61,11 +71,13 @@ export async function manifestIn(name, bytes) {
     );
   }
   try {
-    return new Manifest(entries);
+    const missing = !checksummed && requiresChecksum(entries);
+    if (!missing) return new Manifest(entries);
   } catch (error) {
     if (error instanceof BundleError) throw new BundleError(`${name}: ${error.message}`);
     throw error;
   }
+  throw missingChecksum(name);
 }
 
 /**
@@ -80,6 +92,7 @@ export async function readFile(source, progress) {
   if (source instanceof Uint8Array) return { name: "The file", bytes: source };
   if (source instanceof Blob) {
     const name = "name" in source ? String(source.name) : "The file";
+    if (source.size > FILE_BYTES) throw tooLarge(name, source.size);
     try {
       return { name, bytes: new Uint8Array(await source.arrayBuffer()) };
     } catch (error) {
@@ -107,7 +120,7 @@ async function download(address, progress) {
       const status = `${response.status} ${response.statusText}`.trim();
       throw new BundleError(`Unable to get ${address} (${status}); check the address.`);
     }
-    return { name, bytes: await body(response, progress) };
+    return { name, bytes: await body(address, response, progress) };
   } catch (error) {
     if (error instanceof BundleError) throw error;
     throw new BundleError(
@@ -117,16 +130,18 @@ async function download(address, progress) {
 }
 
 /**
+ * @param {string} address
  * @param {Response} response
  * @param {Progress} [progress]
  */
-async function body(response, progress) {
-  if (progress === undefined || response.body === null) {
-    return new Uint8Array(await response.arrayBuffer());
-  }
+async function body(address, response, progress) {
   // Behind a compression the length is that of what travels, not of what arrives here.
   const encoded = response.headers.get("content-encoding") !== null;
   const total = encoded ? 0 : Number(response.headers.get("content-length") ?? 0);
+  if (total > FILE_BYTES) throw tooLarge(address, total);
+  if (response.body === null || (progress === undefined && total > 0)) {
+    return new Uint8Array(await response.arrayBuffer());
+  }
   const reader = response.body.getReader();
   /** @type {Uint8Array[]} */
   const pieces = [];
@@ -136,7 +151,11 @@ async function body(response, progress) {
     if (done) break;
     pieces.push(value);
     loaded += value.length;
-    progress(loaded, total);
+    if (loaded > FILE_BYTES) {
+      await reader.cancel();
+      throw tooLarge(address, loaded);
+    }
+    progress?.(loaded, total);
   }
   const bytes = new Uint8Array(loaded);
   let place = 0;
@@ -145,6 +164,17 @@ async function body(response, progress) {
     place += piece.length;
   }
   return bytes;
+}
+
+/**
+ * @param {string} name
+ * @param {number} size
+ */
+function tooLarge(name, size) {
+  return new BundleError(
+    `${name} has ${size} bytes, and ${FILE_BYTES} are the most that are read; give a file that ` +
+      "edgecap export wrote.",
+  );
 }
 
 /** @param {unknown} value */

@@ -1,6 +1,9 @@
 /** Reads the fields of JSON objects, strictly and with sentences for errors. */
 
-import { BundleError } from "./errors.js";
+import { BundleError, firstLine } from "./errors.js";
+import { JSON_BYTES, JSON_DEPTH, TEXT_LENGTH } from "./limits.js";
+
+const SHOWN = 80;
 
 /**
  * Decode UTF-8; throws `BundleError` for bytes that are none.
@@ -18,22 +21,67 @@ export function utf8(entry, bytes) {
 }
 
 /**
- * Parse an entry that must be a JSON object in UTF-8; throws `BundleError`.
+ * Parse an entry that must be a JSON object in UTF-8, within the limits.
+ *
+ * Throws `BundleError` for all else, for numbers beyond a float64 too.
  *
  * @param {string} entry
  * @param {Uint8Array} bytes
  * @returns {Fields}
  */
 export function loadsObject(entry, bytes) {
+  if (bytes.length > JSON_BYTES) {
+    throw new BundleError(
+      `${entry} in the file has ${bytes.length} bytes, and ${JSON_BYTES} are the most that are ` +
+        "read; export the captioner again.",
+    );
+  }
   const text = utf8(entry, bytes);
   let value;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? firstLine(error) : String(error);
     throw new BundleError(`${entry} in the file is no JSON (${reason}); export the captioner again.`);
   }
+  checkDepth(entry, value);
   return new Fields(entry, value);
+}
+
+/**
+ * Refuse objects and lists that are too many inside each other, and numbers that are not finite.
+ *
+ * @param {string} entry
+ * @param {unknown} value
+ */
+function checkDepth(entry, value) {
+  /** @type {unknown[]} */
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (level.includes(Infinity) || level.includes(-Infinity)) {
+      throw new BundleError(
+        `${entry} in the file is no JSON (a number is not finite); export the captioner again.`,
+      );
+    }
+    const containers = level.filter((item) => typeof item === "object" && item !== null);
+    if (depth >= JSON_DEPTH && containers.length > 0) {
+      throw new BundleError(
+        `${entry} in the file has more than ${JSON_DEPTH} objects and lists inside each other; ` +
+          "export the captioner again.",
+      );
+    }
+    level = containers.flatMap((item) => Object.values(/** @type {object} */ (item)));
+  }
+}
+
+/**
+ * Return a value as JSON for a message, cut where it is long.
+ *
+ * @param {unknown} value
+ */
+function shown(value) {
+  const text = JSON.stringify(value);
+  return text.length <= SHOWN ? text : `${text.slice(0, SHOWN)}...`;
 }
 
 /** One JSON object; its getters check types and name the field in the `BundleError`. */
@@ -49,7 +97,7 @@ export class Fields {
   constructor(where, value) {
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       throw new BundleError(
-        `${where} is ${JSON.stringify(value)} where a JSON object belongs; export the captioner again.`,
+        `${where} is ${shown(value)} where a JSON object belongs; export the captioner again.`,
       );
     }
     this.#where = where;
@@ -77,7 +125,7 @@ export class Fields {
     const value = this.#value[name];
     if (!legal(value)) {
       throw new BundleError(
-        `${this.#where} has ${name} = ${JSON.stringify(value)} where ${meaning} belongs; export ` +
+        `${this.#where} has ${name} = ${shown(value)} where ${meaning} belongs; export ` +
           "the captioner again.",
       );
     }
@@ -91,7 +139,15 @@ export class Fields {
    * @returns {string}
    */
   text(name) {
-    return /** @type {string} */ (this.#get(name, isText, "a string"));
+    const value = /** @type {string} */ (this.#get(name, isText, "a string"));
+    // Counted as Python does, by code points.
+    if (value.length > TEXT_LENGTH && [...value].length > TEXT_LENGTH) {
+      throw new BundleError(
+        `${this.#where} has a ${name} of ${[...value].length} characters, and ${TEXT_LENGTH} are ` +
+          "the most that are read; export the captioner again.",
+      );
+    }
+    return value;
   }
 
   /**

@@ -4,6 +4,7 @@ import { CHECK_ENTRY, SelfCheck } from "./check_entry.js";
 import { BundleError, OptionError } from "./errors.js";
 import { loadsObject, utf8 } from "./jsonfields.js";
 import { KINDS } from "./kinds.js";
+import { STATE_SIDES, STATE_TENSORS, STATE_VALUES, VOCABULARY_WORDS } from "./limits.js";
 import { DecodingOptions } from "./options.js";
 import { Prefix } from "./prefix.js";
 import { Preparation } from "./preparation.js";
@@ -17,6 +18,9 @@ export const FORMAT_VERSION = "1.4";
 const MANIFEST_ENTRY = "edgecap.json";
 const VOCABULARY_ENTRY = "vocabulary.txt";
 const PARITY_ENTRY = "parity.json";
+const CHECK_ENTRY = "check.json";
+const FIRST_WITH_CHECKSUM = 4;
+const LINE_END = 10;
 const UPGRADE = "upgrade it with: npm install edgecap-web@latest";
 
 /**
@@ -88,6 +92,12 @@ export class Manifest {
     if (this.state.length === 0) {
       throw new BundleError("The file names no state tensor; a decoder has at least 1.");
     }
+    if (this.state.length > STATE_TENSORS) {
+      throw new BundleError(
+        `The file names ${this.state.length} state tensors, and ${STATE_TENSORS} are the most that ` +
+          "are read; export the captioner again.",
+      );
+    }
     kind.check(this.prefix, this.vocabulary);
     legal(() => this.decoding({}));
   }
@@ -105,6 +115,22 @@ export class Manifest {
     this.kindRules.checkWords(this.prefix, options.maxWords);
     return options;
   }
+}
+
+/**
+ * Return whether a file with these entries must end with a checksum: from version 1.4 on.
+ *
+ * Throws `BundleError` where there is no version, or none that can be read.
+ *
+ * @param {ReadonlyMap<string, Uint8Array>} entries
+ * @returns {boolean}
+ */
+export function requiresChecksum(entries) {
+  if (entries.has(CHECK_ENTRY)) return true;
+  const head = loadsObject(MANIFEST_ENTRY, entry(entries, MANIFEST_ENTRY));
+  const version = head.text("format_version");
+  checkVersion(version);
+  return Number(version.split(".")[1]) >= FIRST_WITH_CHECKSUM;
 }
 
 /**
@@ -169,10 +195,17 @@ function stateTensorOf(item) {
   if (!/^[\p{ID_Start}_]\p{ID_Continue}*$/u.test(name)) {
     throw new BundleError(`The state tensor's name is '${name}'; give letters and digits.`);
   }
-  if (shape.length === 0 || shape.some((side) => side < 1)) {
+  const sides = `[${shape.slice(0, STATE_SIDES + 1).join(", ")}]`;
+  if (shape.length < 1 || shape.length > STATE_SIDES || shape.some((side) => side < 1)) {
     throw new BundleError(
-      `The state tensor ${name} has the shape [${shape.join(", ")}]; give at least one side, each ` +
-        "of 1 or more.",
+      `The state tensor ${name} has the shape ${sides}; give 1 to ${STATE_SIDES} sides, each of 1 ` +
+        "or more.",
+    );
+  }
+  if (shape.reduce((product, side) => product * side, 1) > STATE_VALUES) {
+    throw new BundleError(
+      `The state tensor ${name} has the shape ${sides}; a row of at most ${STATE_VALUES} values ` +
+        "is read.",
     );
   }
   if (dtype !== "float32") {
@@ -222,6 +255,13 @@ function defaultsOf(item) {
  * @param {Uint8Array} text
  */
 function vocabularyOf(item, text) {
+  const lines = text.reduce((count, byte) => count + (byte === LINE_END ? 1 : 0), 0);
+  if (lines > VOCABULARY_WORDS) {
+    throw new BundleError(
+      `The file's vocabulary has more than ${VOCABULARY_WORDS} words, the most that are read; ` +
+        "export the captioner again.",
+    );
+  }
   const words = utf8(VOCABULARY_ENTRY, text).split("\n");
   if (words[words.length - 1] === "") words.pop();
   if (words.length !== item.integer("size")) {

@@ -6,6 +6,7 @@
  */
 
 import { BundleError, OptionError } from "./errors.js";
+import { PREFIX_LENGTH } from "./limits.js";
 
 /** How words become the ids of a prefix graph; throws `BundleError` on illegal values. */
 export class Prefix {
@@ -23,6 +24,11 @@ export class Prefix {
     this.padded = padded;
     this.skippedId = skippedId;
     if (length !== null) checkWhole("length", length, 1);
+    if (length !== null && length > PREFIX_LENGTH) {
+      throw new BundleError(
+        `The prefix has a length of ${length} ids, and ${PREFIX_LENGTH} are the most that are read.`,
+      );
+    }
     checkWhole("padding_id", paddingId, 0);
     if (skippedId !== null) checkWhole("skipped_id", skippedId, 0);
     if (padded !== "end" && padded !== "start") {

@@ -7,6 +7,7 @@
  */
 
 import { OptionError } from "./errors.js";
+import { IMAGE_PIXELS, IMAGE_SIDE } from "./limits.js";
 import { openPhoto } from "./photos.js";
 import { RESAMPLING, resample } from "./resampling.js";
 
@@ -41,11 +42,17 @@ export class Preparation {
     this.channels = channels;
     this.scaling = scaling;
     for (const [name, value] of Object.entries({ height, width })) {
-      if (!Number.isInteger(value) || value < 1 || value > 8192) {
+      if (!Number.isInteger(value) || value < 1 || value > IMAGE_SIDE) {
         throw new OptionError(
-          `The preparation's ${name} is ${value}; give a whole number of pixels from 1 to 8192.`,
+          `The preparation's ${name} is ${value}; give a whole number of pixels from 1 to ` +
+            `${IMAGE_SIDE}.`,
         );
       }
+    }
+    if (height * width > IMAGE_PIXELS) {
+      throw new OptionError(
+        `The preparation's size is ${height} x ${width}; give at most ${IMAGE_PIXELS} pixels.`,
+      );
     }
     for (const { name, value, legal } of [
       { name: "fit", value: fit, legal: FITS },

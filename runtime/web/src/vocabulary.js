@@ -1,6 +1,7 @@
 /** Word ids and how words are joined to text. */
 
 import { BundleError } from "./errors.js";
+import { VOCABULARY_WORDS, WORD_LENGTH } from "./limits.js";
 
 /**
  * @typedef {object} VocabularyParts
@@ -37,6 +38,20 @@ export class Vocabulary {
         `The vocabulary has ${words.length} words; it needs at least a start and an end word: ` +
           "export the captioner again.",
       );
+    }
+    if (words.length > VOCABULARY_WORDS) {
+      throw new BundleError(
+        `The vocabulary has ${words.length} words, and ${VOCABULARY_WORDS} are the most that are ` +
+          "read: make it smaller and export again.",
+      );
+    }
+    for (const [id, word] of words.entries()) {
+      if (word.length > WORD_LENGTH && [...word].length > WORD_LENGTH) {
+        throw new BundleError(
+          `Word ${id} of the vocabulary has ${[...word].length} characters, and ${WORD_LENGTH} are ` +
+            "the most that are read: mend it and export again.",
+        );
+      }
     }
     this.#checkId("start_id", startId);
     this.#checkId("end_id", endId);
