@@ -14,11 +14,12 @@ from edgecap.exporting import CalibrationPhotos, ParityImages, bleu4_difference
 from edgecap.files import make_folder
 from edgecap.pictures import write_contact_sheet
 from edgecap.targets import caption_by_files, export_targets
-from edgecap.timing import time_files
+from edgecap.timing import Timing, time_files
 from edgecap_runtime.options import search_name
 
 if TYPE_CHECKING:
     from edgecap_export import Calibration, ExportReport
+    from edgecap_export.parity import Parity
 
 ENOUGH = 100
 """Photographs that a proof takes."""
@@ -33,31 +34,34 @@ SCORE_COLUMNS = ("target", "search", "BLEU-4", "Keras'", "difference", "95 % int
 
 @dataclass(frozen=True)
 class TargetRow:
-    """One line of the demo's table."""
+    """One line of the demo's table: a file, or a target that was refused."""
 
     target: str
     """Format and recipe."""
 
-    encoder_ms: float
-    """Median time to encode one photograph."""
+    parity: Parity
+    """How it compares with Keras."""
 
-    word_ms: float
-    """Median time of one decoder step, greedy, with the search around it."""
+    made: ExportReport | None = None
+    """What was written; None for a refused target."""
 
-    made: ExportReport
-    """What was written, and how it compares with Keras."""
+    timing: Timing | None = None
+    """Its median times; None for a refused target."""
+
+    refused: str | None = None
+    """Why there is no file, and what to do, in a sentence; None where there is one."""
 
     def cells(self) -> list[str]:
         """What a user asks first, as text."""
-        parity = self.made.parity
+        timing = self.timing
         return [
             self.target,
-            f"{self.made.size / 1e6:.1f}",
-            f"{self.encoder_ms:.1f}",
-            f"{self.word_ms:.2f}",
-            f"{parity.token_exact_greedy:.1%}",
-            f"{parity.token_exact_beam:.1%}",
-            f"{parity.largest:.1g}",
+            "refused" if self.made is None else f"{self.made.size / 1e6:.1f}",
+            "-" if timing is None else f"{timing.encode:.1f}",
+            "-" if timing is None else f"{timing.word:.2f}",
+            f"{self.parity.token_exact_greedy:.1%}",
+            f"{self.parity.token_exact_beam:.1%}",
+            f"{self.parity.largest:.1g}",
         ]
 
     def scores(self) -> list[list[str]]:
@@ -71,16 +75,19 @@ class TargetRow:
                 f"{score['difference']:+.2f}",
                 f"{score['low']:+.2f} to {score['high']:+.2f}",
             ]
-            for search, score in (self.made.parity.scores or {}).items()
+            for search, score in (self.parity.scores or {}).items()
         ]
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
         return {
             "target": self.target,
-            "encoder_ms": self.encoder_ms,
-            "word_ms": self.word_ms,
-            "export": self.made.to_dict(),
+            "refused": None
+            if self.refused is None
+            else {"reason": self.refused, "parity": self.parity.to_dict()},
+            "encoder_ms": None if self.timing is None else self.timing.encode,
+            "word_ms": None if self.timing is None else self.timing.word,
+            "export": None if self.made is None else self.made.to_dict(),
         }
 
 
@@ -94,8 +101,8 @@ class Demonstration:
     targets: tuple[TargetRow, ...]
     """The table."""
 
-    picture: Path
-    """The contact sheet."""
+    picture: Path | None
+    """The contact sheet; None where every target was refused."""
 
     captions: dict[str, dict[str, str]]
     """Photograph to target to caption, by the captioner's own search."""
@@ -103,23 +110,32 @@ class Demonstration:
     @property
     def calibration(self) -> Calibration | None:
         """What the calibrated targets are calibrated on, all on the same."""
-        made = [row.made.calibration for row in self.targets]
+        made = [row.made.calibration for row in self.targets if row.made is not None]
         return next((calibration for calibration in made if calibration is not None), None)
+
+    @property
+    def holds(self) -> bool:
+        """Whether no float32 target was refused: float32 says Keras' words on any machine."""
+        plain = [row for row in self.targets if row.target.endswith(" float32")]
+        return all(row.refused is None for row in plain)
 
     def verdict(self) -> str:
         """What the parity reports conclude."""
-        verdicts = sorted({row.made.parity.verdict for row in self.targets})
-        images = self.targets[0].made.parity.images
+        verdicts = sorted({row.parity.verdict for row in self.targets if row.refused is None})
+        refused = [row.target for row in self.targets if row.refused is not None]
+        if refused:
+            verdicts.append(f"refused: {', '.join(refused)}")
+        images = self.targets[0].parity.images
         if images >= ENOUGH:
-            return f"{', '.join(verdicts)} on {images} photographs"
-        return f"{', '.join(verdicts)} (--data proves it on {ENOUGH} or more)"
+            return f"{'; '.join(verdicts)} on {images} photographs"
+        return f"{'; '.join(verdicts)} (--data proves it on {ENOUGH} or more)"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
         return {
             "photos": self.photos,
             "targets": [row.to_dict() for row in self.targets],
-            "picture": str(self.picture),
+            "picture": None if self.picture is None else str(self.picture),
             "captions": self.captions,
         }
 
@@ -135,6 +151,8 @@ def demonstrate(
 ) -> Demonstration:
     """Export `run` to every target and caption the samples in the box with each.
 
+    A target below its recipe's gate is a row that says so; it is neither timed nor in the picture.
+
     Args:
         run: a run or a name from the box.
         out: folder for the files and the picture.
@@ -144,12 +162,12 @@ def demonstrate(
         progress: called with (stage, done, total).
 
     Raises:
-        EdgecapError: an export is below its gate, or something can't be written.
+        EdgecapError: the captioner can't be exported, or something can't be written.
     """
     say = progress or (lambda stage, done, total: None)
     make_folder(out)
     photos = sample_photos()
-    made = export_targets(
+    exports = export_targets(
         find_run(run),
         out,
         images=images,
@@ -157,25 +175,22 @@ def demonstrate(
         scorer=bleu4_difference,
         progress=say,
     )
-    files = {target: report.path for target, report in made.items()}
+    files = {target: report.path for target, report in exports.made.items()}
     said = caption_by_files(files, photos, say)
     timed = time_files(files, photos, threads=threads, progress=functools.partial(say, "timing"))
-    rows = tuple(
-        TargetRow(
-            target=target,
-            encoder_ms=timed[target].encode,
-            word_ms=timed[target].word,
-            made=report,
-        )
-        for target, report in made.items()
-    )
-    by_photo = [{target: said[target][place] for target in files} for place in range(len(photos))]
-    picture = out / "captions.png"
-    lines = [_lines(texts) for texts in by_photo]
-    design = read_design(find_run(run))
-    title = f"What {design.name} says, {search_name(design.defaults.beam)}"
-    write_contact_sheet(photos, lines, title, picture)
+    by_photo = [{target: said[target][index] for target in files} for index in range(len(photos))]
+    picture = out / "captions.png" if files else None
+    if picture is not None:
+        design = read_design(find_run(run))
+        title = f"What {design.name} says, {search_name(design.defaults.beam)}"
+        write_contact_sheet(photos, [_lines(texts) for texts in by_photo], title, picture)
     captions = {path.name: texts for path, texts in zip(photos, by_photo, strict=True)}
+    rows = tuple(
+        TargetRow(target, result.parity, refused=str(result))
+        if isinstance(result, Exception)
+        else TargetRow(target, result.parity, result, timed[target])
+        for target, result in exports.results.items()
+    )
     return Demonstration(len(photos), rows, picture, captions)
 
 

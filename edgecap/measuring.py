@@ -73,7 +73,7 @@ def measure_captioner(
             scorer=scorer,
             gate=False,
             progress=say,
-        )
+        ).made
         files = {target: exported[target].path for target in _SHOWN if target in exported}
         said = caption_by_files(files, photos, say)
         first = next(iter(exported.values()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from edgecap.exporting import CalibrationPhotos, ParityImages
 from edgecap_runtime import Captioner
 
 if TYPE_CHECKING:
-    from edgecap_export import ExportReport
+    from edgecap_export import ExportReport, ParityError
     from edgecap_export.parity import Scorer
 
 TARGETS = tuple(
@@ -24,6 +25,23 @@ TARGETS = tuple(
 _STAGE = "exporting and proving"
 
 
+@dataclass(frozen=True)
+class TargetExports:
+    """What became of each target."""
+
+    results: Mapping[str, ExportReport | ParityError]
+    """By "FORMAT RECIPE" what was written, or why it was refused; in the order of `TARGETS`."""
+
+    @property
+    def made(self) -> dict[str, ExportReport]:
+        """Those that were written."""
+        return {
+            target: result
+            for target, result in self.results.items()
+            if not isinstance(result, Exception)
+        }
+
+
 def export_targets(
     run: Path,
     out: Path,
@@ -33,8 +51,11 @@ def export_targets(
     scorer: Scorer,
     gate: bool = True,
     progress: Callable[[str, int, int], None],
-) -> dict[str, ExportReport]:
+) -> TargetExports:
     """Write every target; what Keras says is computed once for all of them.
+
+    A target below its recipe's gate is refused, and an older file of it is deleted; the others go
+    on.
 
     Args:
         run: the captioner in Keras form.
@@ -45,34 +66,38 @@ def export_targets(
         gate: whether a file below its recipe's gate is refused; if not, its report says so.
         progress: called with (stage, done, total).
 
-    Returns:
-        By "FORMAT RECIPE" what was written.
-
     Raises:
-        EdgecapError: as for `edgecap_export.export`.
+        EdgecapError: as for `edgecap_export.export`, but for `ParityError`.
     """
-    from edgecap_export import Prover, export
+    from edgecap_export import ParityError, Prover, export
+    from edgecap_export.destination import writing
 
     progress(_STAGE, 0, len(TARGETS) + 1)
     source = TrainedCaptioner.load(run).source()
     prover = Prover(source, images.paths, progress)
     calibration = calibrate.calibration(source, progress)
-    made: dict[str, ExportReport] = {}
-    for suffix, recipe in TARGETS:
-        progress(_STAGE, len(made) + 1, len(TARGETS) + 1)
-        made[f"{suffix} {recipe}"] = export(
-            source,
-            out / f"captioner-{recipe}.{suffix}",
-            recipe=recipe,
-            prover=prover,
-            references=images.references,
-            scorer=scorer,
-            gate=gate,
-            calibration=calibration,
-            progress=progress,
-        )
+    results: dict[str, ExportReport | ParityError] = {}
+    for index, (suffix, recipe) in enumerate(TARGETS):
+        progress(_STAGE, index + 1, len(TARGETS) + 1)
+        target, path = f"{suffix} {recipe}", out / f"captioner-{recipe}.{suffix}"
+        try:
+            results[target] = export(
+                source,
+                path,
+                recipe=recipe,
+                prover=prover,
+                references=images.references,
+                scorer=scorer,
+                gate=gate,
+                calibration=calibration,
+                progress=progress,
+            )
+        except ParityError as problem:
+            results[target] = problem
+            with writing(path):
+                path.unlink(missing_ok=True)
     progress(_STAGE, len(TARGETS) + 1, len(TARGETS) + 1)
-    return made
+    return TargetExports(results)
 
 
 def caption_by_files(

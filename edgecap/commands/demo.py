@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgecap.console import load_keras, print_json, print_notes, print_table, progress_bars
+
+if TYPE_CHECKING:
+    from edgecap.demonstration import Demonstration
 
 _CALIBRATED_ON = 128
 """Photographs of the train split of --data, at most."""
@@ -50,10 +54,12 @@ def demo(
 ) -> None:
     """Export a captioner to every target, prove each, caption the samples, show it all.
 
-    Writes the files, and captions.png with the sample photographs and what was said of them.
+    Writes the files, and captions.png with the sample photographs and what was said of them. A
+    target below its recipe's gate is refused, and the others go on; the exit status is 2 if one of
+    the float32 targets was.
     """
     load_keras()
-    from edgecap.demonstration import COLUMNS, SCORE_COLUMNS, demonstrate
+    from edgecap.demonstration import demonstrate
     from edgecap.exporting import CalibrationPhotos, ParityImages
 
     images = ParityImages.choose(data=data, split=split, photos=None, limit=limit)
@@ -70,16 +76,29 @@ def demo(
     print_notes(f"left out of the calibration: {problem}" for problem in left_out)
     if as_json:
         print_json(shown.to_dict())
-        return
+    else:
+        _print_all(run, shown)
+        if calibration is not None:
+            better = "" if of_data else "; give --data for better"
+            click.echo(f"static-int8: {photographs.used(calibration)}{better}")
+    if not shown.holds:
+        click.echo("error: a float32 target does not say what Keras says; see its row", err=True)
+        click.get_current_context().exit(2)
+
+
+def _print_all(run: str, shown: Demonstration) -> None:
+    from edgecap.demonstration import COLUMNS, SCORE_COLUMNS
+
     title = f"{run}, timed on {shown.photos} photographs"
     print_table(title, COLUMNS, [row.cells() for row in shown.targets])
+    for row in shown.targets:
+        if row.refused is not None:
+            click.echo(f"{row.target} is refused: {row.refused}")
     scores = [line for row in shown.targets for line in row.scores()]
     if scores:
         print_table("corpus BLEU-4, paired with Keras'", SCORE_COLUMNS, scores)
     click.echo("greedy =, beam =: captions that are Keras' own, word for word")
     click.echo("log p: largest difference of a log-probability from Keras' at equal prefixes")
-    if calibration is not None:
-        better = "" if of_data else "; give --data for better"
-        click.echo(f"static-int8: {photographs.used(calibration)}{better}")
     click.echo(f"compared with Keras: {shown.verdict()}")
-    click.echo(f"picture: {shown.picture}")
+    if shown.picture is not None:
+        click.echo(f"picture: {shown.picture}")

@@ -25,7 +25,7 @@ from edgecap_export.recipes import Recipe, recipe_named, recipe_names
 from edgecap_export.source import CaptionerSource
 from edgecap_export.step_graph import CaptionerGraph, build_graph
 from edgecap_export.tolerances import tolerance_of
-from edgecap_export.treatments import TREATMENTS
+from edgecap_export.treatments import PARTS, TREATMENTS
 from edgecap_runtime.backends import default_threads
 from edgecap_runtime.bundle import write_bundle
 from edgecap_runtime.errors import OptionError
@@ -102,8 +102,8 @@ def export(
         path: the file to write; its ending chooses the format (.tflite or .onnx).
         recipe: name of a recipe, or one of your own, on what becomes of the weights.
         images: photographs (paths, bytes, Pillow images or uint8 arrays) to compare on; 100 or
-            more prove the file. Without any, a few generated pictures stand in, and only the log
-            probabilities are held to the gate.
+            more prove the file. Without any, a few generated pictures stand in. Of fewer than 100,
+            and of generated ones, only the log probabilities are held to the gate.
         references: for each image its reference captions as words, for the scorer.
         scorer: scores the file's captions beside Keras' ones; see `parity.Scorer`.
         gate: whether a file below the recipe's gate is refused; if not, it is written and its
@@ -181,7 +181,7 @@ def export(
             writer.open_caption(packed, manifest, default_threads()) if one_call else None,
         )
         if gate and not parity.passed:
-            raise ParityError(_refusal(target, parity), parity)
+            raise ParityError(_refusal(target, chosen, parity), parity)
         carried = self_check(packed, prover.check_pictures, tolerance_of(chosen))
         manifest = replace(manifest, parity=_for_others(parity), check=carried)
         write_bundle(model_file, manifest, packed)
@@ -302,13 +302,20 @@ def _for_others(parity: Parity) -> dict[str, Any]:
     return report
 
 
-def _refusal(target: Path, parity: Parity) -> str:
+def _refusal(target: Path, recipe: Recipe, parity: Parity) -> str:
     names = list(dict.fromkeys(item.image for item in parity.differences))
     shown = ", ".join(names[:_NAMED_DIFFERENCES])
     more = len(names) - _NAMED_DIFFERENCES
     where = f"; images that differ: {shown}" if names else ""
     where += f" and {more} more" if more > 0 else ""
     advice = "choose another recipe, such as float32"
+    if recipe.calibrated:
+        advice = (
+            "calibrate on more photographs like those it will caption, or choose a recipe with a "
+            "float encoder, such as dynamic-int8"
+        )
+    elif recipe.parts_treated("float32") == frozenset(PARTS):
+        advice = "choose the other format, and report this captioner: float32 should never differ"
     if parity.search_exact not in (None, 1):
         advice = "leave the search out"
     elif parity.one_call_exact not in (None, 1) and len(parity.failures) == 1:

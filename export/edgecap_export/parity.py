@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["ENOUGH_IMAGES", "Difference", "Parity", "Scorer", "compare"]
 
 ENOUGH_IMAGES = 100
-"""Fewest images that prove an export."""
+"""Fewest images that prove an export; a share of equal captions among fewer is mostly chance."""
 
-_UNLIKELY = 0.01
 _SAME = 1e-3
 
 References = Sequence[Sequence[Sequence[str]]]
@@ -63,7 +62,7 @@ class Parity:
     images: int
     """How many images were captioned by both."""
     generated: bool
-    """Whether the images were generated for want of photographs; their words are no gate then."""
+    """Whether the images were generated for want of photographs."""
     distinct: int
     """How many different greedy captions Keras gave: 1 means that the image was ignored."""
     beam: int
@@ -238,9 +237,11 @@ def _judge(
         if said != base
     )
     failures = []
+    proven = images >= ENOUGH_IMAGES and not pictures.generated
     for search in pairs:
         differing = sum(item.search == search for item in differences)
-        if not pictures.generated and differing > _allowed(images, gate.identical):
+        # The small addend undoes the rounding of 1 - 0.9.
+        if proven and differing > (1 - gate.identical) * images + 1e-9:
             failures.append(
                 f"{differing} of {images} {search} captions differ "
                 f"({gate.identical:.1%} must be identical)"
@@ -264,7 +265,6 @@ def _judge(
             "says word by word"
         )
     kind = "generated pictures" if pictures.generated else "images"
-    proven = images >= ENOUGH_IMAGES and not pictures.generated
     passed = "proven" if proven else f"checked on {images} {kind}"
     exact = {
         search: 1 - sum(item.search == search for item in differences) / images for search in pairs
@@ -286,22 +286,3 @@ def _judge(
         search_exact=searched.count(True) / images if searched else None,
         one_call_exact=called.count(True) / images if called else None,
     )
-
-
-def _allowed(images: int, identical: float) -> int:
-    """Give how many captions may differ.
-
-    From `ENOUGH_IMAGES` on the rate is held to the letter. Fewer can't tell a file at the gate from
-    one somewhat above or below it, so there a file is refused when one at the gate would do so
-    badly less than once in a hundred times (binomial).
-    """
-    if images >= ENOUGH_IMAGES:
-        # The small addend undoes the rounding of 1 - 0.9.
-        return int((1 - identical) * images + 1e-9)
-    so_far = 0.0
-    for differing in range(images):
-        chance = identical ** (images - differing) * (1 - identical) ** differing
-        so_far += math.comb(images, differing) * chance
-        if 1 - so_far < _UNLIKELY:
-            return differing
-    return images

@@ -16,7 +16,7 @@ from tools import no_system
 
 SAMPLES = Path(__file__).parents[2] / "edgecap" / "samples"
 KINDS = {
-    "emulated": "runs ARM programs under qemu",
+    "emulated": "runs programs for other processors under qemu",
     "native": "measures this machine with what prepare.py made",
     "browser": "runs JavaScript in Chromium",
 }

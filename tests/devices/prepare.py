@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
+import numpy as np
 from emulated import BOARDS, FOLDER, FULL, SYSTEMS, System
 from tools import APT, EMBEDDING, MMDEBSTRAP, ROOT, WEB, no_browser, no_node, no_system
 
@@ -42,6 +43,9 @@ EXPORTS = [
     ),
 ]
 """Files, with the captioner in the box, the recipe, and more options of `edgecap export`."""
+DEMO_CAPTIONER = "mobilenet-attention"
+DEMO_PHOTOS = 4
+"""How many of the samples the demo's files caption on an emulated processor in the quick run."""
 CODE = ("edgecap", "export/edgecap_export", "runtime/edgecap_runtime")
 WEB_CODE = (*CODE, "tests/web/make_golden.py", "tests/export")
 
@@ -223,7 +227,48 @@ def export() -> None:
         # Its report is of no use here; what fails is an exception.
         with redirect_stdout(io.StringIO()):
             edgecap(words, standalone_mode=False)
+    export_demo(CAPTIONERS / "demo")
     stamp(CAPTIONERS, CODE).touch()
+
+
+def export_demo(folder: Path) -> None:
+    """Export what `edgecap demo` does, and what Keras says of some samples: see `forced`.
+
+    A target that is refused here leaves no file, which its test finds.
+    """
+    from edgecap.box import find_run, sample_photos
+    from edgecap.captioner import TrainedCaptioner
+    from edgecap.exporting import CalibrationPhotos, ParityImages, bleu4_difference
+    from edgecap.targets import export_targets
+    from edgecap_export import Prover
+
+    folder.mkdir()
+    run = find_run(DEMO_CAPTIONER)
+    export_targets(
+        run,
+        folder,
+        images=ParityImages.choose(data=None, split="", photos=None, limit=0),
+        calibrate=CalibrationPhotos.samples(count=len(sample_photos()), seed=0),
+        scorer=bleu4_difference,
+        progress=lambda stage, done, total: None,
+    )
+    source = TrainedCaptioner.load(run).source()
+    photos = sample_photos()
+    prover = Prover(source, photos if FULL else photos[:DEMO_PHOTOS])
+    captions = prover.reference.greedy
+    words = np.full((len(captions), max(map(len, captions))), -1, np.int32)
+    expected = np.zeros((len(captions), words.shape[1] + 1, len(source.vocabulary)))
+    for index, caption in enumerate(captions):
+        words[index, : len(caption)] = caption
+        features = prover.reference.features[index : index + 1]
+        rows = prover.model.log_probabilities(features, np.array([caption], np.int32))[0]
+        expected[index, : len(rows)] = rows
+    np.savez(
+        folder / "keras.npz",
+        pixels=prover.pictures.pixels,
+        words=words,
+        log_probabilities=expected,
+    )
 
 
 def export_web() -> None:

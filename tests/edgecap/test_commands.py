@@ -401,6 +401,59 @@ def test_demo_shows_every_target(trained: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "demo").iterdir())) == 7
 
 
+def with_gate(monkeypatch: pytest.MonkeyPatch, name: str, bound: float) -> None:
+    """Let a recipe's log-probabilities differ from Keras' by this much at most."""
+    gate = Gate(identical=0, log_probability=bound, quantile=1)
+    monkeypatch.setitem(recipes._RECIPES, name, recipe_named(name).changed(gate=gate))
+
+
+@pytest.mark.usefixtures("loose")
+def test_demo_goes_on_without_a_refused_target(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("float32", "dynamic-int8", "static-int8")
+    monkeypatch.setattr("edgecap.targets.TARGETS", tuple(("tflite", name) for name in names))
+    with_gate(monkeypatch, "dynamic-int8", 0)
+    out = tmp_path / "demo"
+    out.mkdir()
+    (out / "captioner-dynamic-int8.tflite").write_bytes(b"of an earlier demo")
+    done = run("demo", trained, "-o", out, "--json")
+    assert done.exit_code == 0, done.output
+    shown = json.loads(done.stdout)
+    held, refused, static = shown["targets"]
+    assert refused["target"] == "tflite dynamic-int8"
+    assert (refused["export"], refused["encoder_ms"], refused["word_ms"]) == (None, None, None)
+    assert "difference of log probabilities" in refused["refused"]["reason"]
+    assert "choose another recipe, such as float32" in refused["refused"]["reason"]
+    assert refused["refused"]["parity"]["verdict"] == "failed"
+    assert refused["refused"]["parity"]["images"] == shown["photos"]
+    for row in (held, static):
+        assert row["refused"] is None
+        assert row["encoder_ms"] > 0
+        assert row["export"]["parity"]["verdict"] == "checked on 14 images"
+    for said in shown["captions"].values():
+        assert list(said) == ["tflite float32", "tflite static-int8"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "captioner-float32.tflite", "captioner-static-int8.tflite", "captions.png",
+    ]  # fmt: skip
+
+
+def test_demo_in_which_nothing_holds_is_told_and_fails(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgecap.targets.TARGETS", (("tflite", "float32"),))
+    with_gate(monkeypatch, "float32", 0)
+    done = run("demo", trained, "-o", tmp_path / "demo")
+    assert done.exit_code == 2
+    said = " ".join(done.stdout.split())
+    assert "tflite float32 is refused: captioner-float32.tflite does not say what the Keras" in said
+    assert "choose the other format" in said
+    assert "refused: tflite float32 (--data proves it on 100 or more)" in said
+    assert "picture" not in said
+    assert "error: a float32 target" in done.stderr
+    assert list((tmp_path / "demo").iterdir()) == []
+
+
 @pytest.mark.usefixtures("loose")
 def test_demo_says_what_it_calibrated_on(
     trained: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgecap_export import ParityError, export, parity
+from edgecap_export import Gate, ParityError, export, parity, recipe_named
+from edgecap_export.pictures import Pictures
 from edgecap_export.tally import DifferenceTally
 
 from .conftest import ShowAndTell, photographs
@@ -42,7 +43,7 @@ def test_file_that_says_other_words_is_refused(source, tmp_path, suffix):
     target.write_bytes(b"old")
     sabotaged = replace(source, decoder=Sabotaged(source.decoder, end_word_favoured))
     with pytest.raises(ParityError, match="greedy captions differ") as raised:
-        export(sabotaged, target, images=photographs(12))
+        export(sabotaged, target, images=photographs(parity.ENOUGH_IMAGES))
     assert target.read_bytes() == b"old"
     assert os.listdir(tmp_path) == [target.name]
     found = raised.value.parity
@@ -74,22 +75,51 @@ def test_gate_can_be_left_open_but_the_report_says_failed(source, tmp_path):
     assert report.path.exists()
 
 
+def test_a_few_photographs_hold_probabilities_alone_to_the_gate(source, tmp_path):
+    sabotaged = replace(source, decoder=Sabotaged(source.decoder, end_word_favoured))
+    words_only = recipe_named("float32").changed(gate=Gate(1, log_probability=50, quantile=1))
+    found = export(sabotaged, tmp_path / "a.tflite", recipe=words_only, images=photographs(12))
+    assert found.parity.verdict == "checked on 12 images"
+    assert found.parity.token_exact_greedy < 1
+    closer = words_only.changed(gate=Gate(0, log_probability=1, quantile=1))
+    with pytest.raises(ParityError, match="log probabilities") as raised:
+        export(sabotaged, tmp_path / "b.tflite", recipe=closer, images=photographs(12))
+    assert "captions differ" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("images", "identical", "allowed"),
+    [(100, 0.9, 10), (109, 0.9, 10), (100, 0.999, 0), (1000, 0.999, 1), (99, 0.9, 99)],
+)
+@pytest.mark.parametrize("generated", [False, True])
+def test_captions_that_may_differ(source, images, identical, allowed, generated):
+    pictures = Pictures(
+        tuple(map(str, range(images))), np.zeros((images, 1, 1, 3), np.uint8), generated
+    )
+    tally = DifferenceTally()
+    tally.add(np.zeros((1, 2)), np.zeros((1, 2)))
+    gate = Gate(identical, log_probability=0, quantile=1)
+    for differing in {allowed, min(allowed + 1, images)}:
+        said = [(5,)] * differing + [(4,)] * (images - differing)
+        pairs = {search: (said, [(4,)] * images) for search in ("greedy", "beam")}
+        found = parity._judge(source, pictures, pairs, tally, gate, None, (), ())
+        assert found.passed == (differing <= allowed or generated)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "advice"),
     [
-        (100, 0.9, 10),
-        (109, 0.9, 10),
-        (100, 0.999, 0),
-        (1000, 0.999, 1),
-        # Below 100: P(at least one more differs) under 1 %, by tables of the binomial distribution.
-        (8, 0.9, 3),
-        (14, 0.9, 4),
-        (8, 0.999, 0),
-        (14, 0.999, 1),
+        ("float32", "choose the other format"),
+        ("dynamic-int8", "choose another recipe, such as float32"),
+        ("static-int8", "calibrate on more photographs"),
     ],
 )
-def test_captions_that_may_differ(images, identical, allowed):
-    assert parity._allowed(images, identical) == allowed
+def test_a_refusal_says_what_to_do(source, calibration, tmp_path, recipe, advice):
+    sabotaged = replace(source, decoder=Sabotaged(source.decoder, end_word_favoured))
+    used = calibration if recipe == "static-int8" else None
+    with pytest.raises(ParityError, match=f"nothing was written: {advice}"):
+        export(sabotaged, tmp_path / "a.tflite", recipe=recipe, calibration=used,
+               images=photographs(2))  # fmt: skip
 
 
 def test_report_without_a_finite_difference_can_be_written(exported):
