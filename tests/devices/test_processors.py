@@ -1,4 +1,4 @@
-"""The files of two recipes say on other processors what they say here: `bench/processors.py`, quick.
+"""Two recipes' files say on other processors what they say here: a quick `bench/processors.py`.
 
 The rows are those of docs/processors.md: what is judged here is what the table shows.
 """
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.emulated, pytest.mark.xdist_group("processors")]
 
 CAPTIONER = "mobilenet-lstm"
 """The captioner of the files that prepare.py exports."""
-PHOTOS = 3
+PHOTOS = 4
 FILES = [f"{recipe}{suffix}" for recipe in ("dynamic-int8", "static-int8")
          for suffix in (".tflite", ".onnx")]  # fmt: skip
 TIMEOUT_S = 600
