@@ -187,7 +187,8 @@ def result_of(rows: list[dict[str, Any]], files: list[dict[str, Any]]) -> dict[s
         "files": files,
         "rows": rows,
         "photographs": "14 photographs",
-        "calibration": "samples",
+        "calibration": "the samples",
+        "emulated_images": 4,
         "threads": 2,
         "machine": {
             "cpu": "A processor",

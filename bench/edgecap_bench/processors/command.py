@@ -129,9 +129,7 @@ def processors(
     for path in (out, json_file):
         if path is not None:
             make_folder(path.parent)
-    load_keras()
     from edgecap.box import find_run
-    from edgecap.exporting import SAMPLES, CalibrationPhotos, ParityImages
     from edgecap_bench.machine import describe_machine, load_now
     from edgecap_bench.pages import load_words, write_page
     from edgecap_bench.processors.page import processors_page
@@ -139,10 +137,16 @@ def processors(
     from edgecap_bench.processors.survey import FORMATS, ProcessorSurvey
     from edgecap_export import recipe_named, recipe_names
 
+    # What is named wrongly is told before Keras is loaded.
     chosen = recipe_names() if recipes is None else tuple(recipes.split(","))
     for name in chosen:
         recipe_named(name)
     places = list(PLACES.values()) if names is None else [*map(place_named, names.split(","))]
+    chosen_formats = _formats(formats, FORMATS)
+    folders = [find_run(run).resolve() for run in runs]
+    load_keras()
+    from edgecap.exporting import SAMPLES, CalibrationPhotos, ParityImages
+
     calibrate = CalibrationPhotos.choose(
         given=None if data is not None else SAMPLES, data=data, split=split, count=128, seed=0
     )
@@ -158,9 +162,9 @@ def processors(
             made = tempfile.TemporaryDirectory(prefix="edgecap-processors-")
             work = Path(closing.enter_context(made))
         survey = ProcessorSurvey(
-            runs=[find_run(run).resolve() for run in runs],
+            runs=folders,
             recipes=chosen,
-            formats=_formats(formats, FORMATS),
+            formats=chosen_formats,
             places=places,
             photos=chosen_images.paths[:images],
             calibrate=calibrate.paths,
@@ -189,9 +193,9 @@ def processors(
         ],
         "files": found.files,
         "rows": found.rows,
-        "images": len(survey.photos),
-        "photographs": f"the {split} split of {data.name}" if data else "photographs",
-        "calibration": calibrate.said if data is None else "128 of the train split, seed 0",
+        "photographs": _photographs(len(survey.photos), data, split, photos),
+        "calibration": calibrate.said if data is None else "photographs of its train split, seed 0",
+        "emulated_images": emulated_images,
         "threads": threads,
         "machine": machine,
         "load": load_words(before, load_now()),
@@ -208,6 +212,15 @@ def processors(
 def main() -> None:
     """Run the command alone; bad input ends with one sentence and exit status 2."""
     run_alone(processors, "processors.py")
+
+
+def _photographs(count: int, data: Path | None, split: str, folder: Path | None) -> str:
+    """Say which photographs were captioned."""
+    if data is not None:
+        return f"{count} photographs of the {split} split of {data.name}"
+    if folder is not None:
+        return f"{count} photographs of {folder.name}"
+    return f"the {count} sample photographs in the box"
 
 
 def _formats(text: str, known: Sequence[str]) -> list[str]:

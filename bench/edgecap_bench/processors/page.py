@@ -21,9 +21,10 @@ This page is the output of
 
     {command}
 
-Each captioner was exported by each recipe to each format on one machine, and calibrated on
-{calibration}. Each file then captioned {photographs} on each processor, greedily. The pictures
-were prepared once, so that decoding JPEG doesn't enter.
+Each captioner was exported by each recipe to each format on one machine. Each file then captioned
+{photographs} on each processor, greedily; emulated ones took the first
+{emulated} of them. The pictures were prepared once, so that decoding JPEG doesn't enter. Recipes
+were calibrated on {calibration}.
 
 - **native** is the exporting machine: {cpu}. Instructions for 8-bit products: {products}.
 - **masked** is the same machine with features of its processor hidden from the program, which then
@@ -77,6 +78,7 @@ def processors_page(result: Mapping[str, Any]) -> str:
         command=result["command"],
         calibration=result["calibration"],
         photographs=result["photographs"],
+        emulated=result["emulated_images"],
         cpu=machine["cpu"],
         products=int8_products(machine),
     )
