@@ -326,6 +326,7 @@ def test_a_program_that_fails_or_takes_too_long_is_its_row_alone(
         (("nano", "--recipes", "int2"), "no recipe 'int2'"),
         (("nano", "--formats", ".pb"), "--formats has '.pb'"),
         (("nowhere",), "nowhere"),
+        (("nano", "nano"), "two captioners are called 'nano'"),
         (("nano", "--data", "nowhere"), "nowhere"),
         (("nano", "--data", "a", "--photos", "b"), "a"),
     ],

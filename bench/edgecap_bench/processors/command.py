@@ -144,6 +144,9 @@ def processors(
     places = list(PLACES.values()) if names is None else [*map(place_named, names.split(","))]
     chosen_formats = _formats(formats, FORMATS)
     folders = [find_run(run).resolve() for run in runs]
+    for folder in folders:
+        if sum(folder.name == other.name for other in folders) > 1:
+            raise OptionError(f"two captioners are called {folder.name!r}; rename a folder")
     load_keras()
     from edgecap.exporting import SAMPLES, CalibrationPhotos, ParityImages
 
