@@ -14,7 +14,8 @@ from typing import Any
 
 import edgecap_bench
 
-__all__ = ["cpu_model", "describe_machine", "disturbance", "file_facts", "load_now"]
+__all__ = ["cpu_model", "describe_machine", "disturbance", "file_facts", "load_now",
+           "processor_flags"]  # fmt: skip
 
 _PACKAGES = (
     *("edgecap", "edgecap-runtime", "numpy", "pillow", "ai-edge-litert", "tflite-runtime"),
@@ -122,9 +123,14 @@ def _cpuinfo() -> dict[str, str]:
     return lines
 
 
-def _flags() -> list[str]:
+def processor_flags() -> frozenset[str]:
+    """Return the features that /proc/cpuinfo names; none where it can't be read."""
     known = _cpuinfo()
-    present = (known.get("flags") or known.get("Features") or "").split()
+    return frozenset((known.get("flags") or known.get("Features") or "").split())
+
+
+def _flags() -> list[str]:
+    present = processor_flags()
     return [flag for flag in _FLAGS if flag in present]
 
 

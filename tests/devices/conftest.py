@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-# The tests share `emulated`; with pytest's importlib mode a folder isn't importable by itself.
+# The tests share `tools`; with pytest's importlib mode a folder isn't importable by itself.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from emulated import BOARDS, FOLDER, FULL, WANTED, Pi
 from PIL import Image, ImageOps
-from tools import no_system
+from tools import FULL, ROOT, WANTED
 
-SAMPLES = Path(__file__).parents[2] / "edgecap" / "samples"
+from edgecap_bench.emulation.programs import no_system
+from edgecap_bench.emulation.systems import BOARDS, FOLDER, Pi
+
+SAMPLES = ROOT / "edgecap" / "samples"
 KINDS = {
     "emulated": "runs programs for other processors under qemu",
     "native": "measures this machine with what prepare.py made",

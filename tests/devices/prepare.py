@@ -15,17 +15,25 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
-from emulated import BOARDS, FOLDER, FULL, SYSTEMS, System
-from tools import APT, EMBEDDING, MMDEBSTRAP, ROOT, WEB, no_browser, no_node, no_system
+from tools import EMBEDDING, FULL, ROOT
 
-DEBIAN = "http://deb.debian.org/debian"
-# Debian merged these into /usr; where nothing makes the links, the loader isn't found.
-MERGED = ("bin", "lib", "sbin")
+from edgecap_bench.emulation.programs import (
+    APT,
+    MMDEBSTRAP,
+    WEB,
+    no_browser,
+    no_node,
+    no_system,
+)
+from edgecap_bench.emulation.roots import extract, made, make_app, make_system, run
+from edgecap_bench.emulation.systems import FOLDER, SYSTEMS
+from edgecap_runtime.errors import EdgecapError
+
 CAPTIONERS = FOLDER / "captioners"
 HEADERS = FOLDER / "onnxruntime"
 WEB_CAPTIONERS = ROOT / "tests" / "web" / "build"
@@ -36,6 +44,8 @@ EXPORTS = [
         for suffix in ("tflite", "onnx")
         for recipe, options in (("float32", ()), ("static-int8", CALIBRATED))
     ),
+    # qemu takes long for a float encoder of x86-64, so a small one.
+    *((f"dynamic-int8.nano.{suffix}", "nano", "dynamic-int8", ()) for suffix in ("tflite", "onnx")),
     ("compat.tflite", "mobilenet-lstm", "compat", CALIBRATED),
     *(
         (f"{recipe}.attention.tflite", "mobilenet-attention", recipe, CALIBRATED)
@@ -46,16 +56,20 @@ EXPORTS = [
 DEMO_CAPTIONER = "mobilenet-attention"
 DEMO_PHOTOS = 4
 """How many of the samples the demo's files caption on an emulated processor in the quick run."""
-CODE = ("edgecap", "export/edgecap_export", "runtime/edgecap_runtime")
-WEB_CODE = (*CODE, "tests/web/make_golden.py", "tests/export")
+PACKAGES = ("edgecap", "export/edgecap_export", "runtime/edgecap_runtime")
+CODE = (*PACKAGES, "tests/devices/prepare.py")
+WEB_CODE = (*PACKAGES, "tests/web/make_golden.py", "tests/export")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--export", action="store_true", help="only export the captioners")
     parser.add_argument("--export-web", action="store_true", help="only those of the web's tests")
+    parser.add_argument("--systems", action="store_true", help="only make the emulated systems")
     chosen = parser.parse_args()
-    if chosen.export:
+    if chosen.systems:
+        make_systems()
+    elif chosen.export:
         export()
     elif chosen.export_web:
         export_web()
@@ -68,19 +82,14 @@ def prepare() -> None:
     # The exports compute while the rest loads from the network.
     exporting = [start_export("--export", "captioners for the devices", stamp(CAPTIONERS, CODE))]
     if no_browser() is None:
-        made = stamp(WEB_CAPTIONERS, WEB_CODE)
-        exporting.append(start_export("--export-web", "captioners for the browser", made))
+        stamped = stamp(WEB_CAPTIONERS, WEB_CODE)
+        exporting.append(start_export("--export-web", "captioners for the browser", stamped))
     try:
         if no_node() is None:
             install_javascript(WEB)
             install_javascript(EMBEDDING, "--ignore-scripts")
         make_header()
-        wanted = [one for one in SYSTEMS.values() if FULL or not one.full_run_only]
-        for system in wanted:
-            if no_system(system) is None:
-                make_root(system)
-                make_site(system)
-                make_boards(system)
+        make_systems()
         make_app([system for system in SYSTEMS.values() if (system.folder / "site").exists()])
     except BaseException:
         for process in exporting:
@@ -90,6 +99,12 @@ def prepare() -> None:
     statuses = [process.wait() for process in exporting if process is not None]
     if any(statuses):
         sys.exit("error: an export of captioners failed; see above.")
+
+
+def make_systems() -> None:
+    for system in SYSTEMS.values():
+        if (FULL or not system.full_run_only) and no_system(system) is None:
+            make_system(system)
 
 
 def install_programs() -> None:
@@ -135,82 +150,8 @@ def make_header() -> None:
         shutil.rmtree(root)
 
 
-def make_root(system: System) -> None:
-    with made(system.root, f"{system.name}: {system.debian} root") as target:
-        if target is None:
-            return
-        options = [f"--architectures={system.debian}"]
-        extract(target, system.suite, *system.packages, options=options)
-        for name in MERGED:
-            if not (target / name).exists():
-                (target / name).symlink_to(f"usr/{name}")
-        # Debian's alternatives, BLAS and LAPACK: only an installation would link them.
-        for library in target.glob("usr/lib/*/*/lib*.so.3"):
-            link = library.parents[1] / library.name
-            if not link.exists():
-                link.symlink_to(Path(library.parent.name) / library.name)
-
-
-def extract(target: Path, suite: str, *packages: str, options: Iterable[str] = ()) -> None:
-    """Unpack Debian's packages and what they depend on, and install nothing."""
-    names = f"--include={','.join(packages)}"
-    # Without the security updates, whose index is now and then half a day behind itself.
-    run(
-        MMDEBSTRAP, "--quiet", "--variant=extract", *options, names, suite, str(target), DEBIAN,
-    )  # fmt: skip
-
-
-def make_site(system: System) -> None:
-    with made(system.folder / "site", f"{system.name}: wheels") as target:
-        if target is not None:
-            install(system, target, "-c", str(ROOT / "constraints.txt"), *system.wheels)
-
-
-def make_boards(system: System) -> None:
-    """Give each board a root of its own, whose programs are the system's and whose cores aren't."""
-    for core, board in BOARDS.items():
-        if system.name not in board.systems:
-            continue
-        for name in ("usr", "etc", *MERGED):
-            link = system.folder / core / name
-            link.parent.mkdir(exist_ok=True)
-            if not link.is_symlink():
-                link.symlink_to(Path("..") / "root" / name)
-        for name, text in board.files().items():
-            path = system.folder / core / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-
-
-def make_app(systems: list[System]) -> None:
-    """Build the runtime's wheel and install it for each system, as `make wheel` and pip do."""
-    if not systems:
-        return
-    print("the runtime's wheel ...", flush=True)
-    work = FOLDER / "wheel"
-    shutil.rmtree(work, ignore_errors=True)
-    # From a copy, for a build leaves its traces beside the sources.
-    ignored = shutil.ignore_patterns("*.egg-info", "build", "web", "embedding", "__pycache__")
-    shutil.copytree(ROOT / "runtime", work / "runtime", ignore=ignored)
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", str(work), str(work / "runtime"))
-    (wheel,) = work.glob("edgecap_runtime-*.whl")
-    for system in systems:
-        target = system.folder / "app"
-        shutil.rmtree(target, ignore_errors=True)
-        install(system, target, str(wheel))
-
-
-def install(system: System, target: Path, *what: str) -> None:
-    run(
-        sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-        "--no-deps", "--no-compile", "--target", str(target), "--implementation", "cp",
-        "--python-version", system.python, "--only-binary=:all:",
-        *(word for name in system.platforms for word in ("--platform", name)), *what,
-    )  # fmt: skip
-
-
-def start_export(option: str, title: str, made: Path) -> subprocess.Popen[bytes] | None:
-    if made.exists():
+def start_export(option: str, title: str, stamped: Path) -> subprocess.Popen[bytes] | None:
+    if stamped.exists():
         return None
     print(f"{title} ...", flush=True)
     return subprocess.Popen([sys.executable, __file__, option])
@@ -291,36 +232,8 @@ def stamp(folder: Path, code: Iterable[str]) -> Path:
     return folder / f"{digest.hexdigest()[:16]}.stamp"
 
 
-@contextmanager
-def made(target: Path, title: str) -> Iterator[Path | None]:
-    """Give a folder to fill, which becomes `target` when that went well; None if it's there."""
-    if target.exists():
-        yield None
-        return
-    print(f"{title} ...", flush=True)
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    yield partial
-    partial.rename(target)
-
-
-def run(*command: str, env: dict[str, str] | None = None, folder: Path = ROOT) -> None:
-    """Run a command, and show what it says only where it fails."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(
-            f"{done.stdout}error: {command[0]} failed with status {done.returncode}; see above."
-        )
-
-
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EdgecapError as problem:
+        sys.exit(f"error: {problem}")

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tools import ROOT, WEB, no_browser
+from tools import ROOT
+
+from edgecap_bench.emulation.programs import WEB, no_browser
 
 pytestmark = pytest.mark.browser
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulated import BOARDS, FULL, SYSTEMS, Pi
-from ties import tell
+from ties import TIE, tell
+from tools import FULL
 
+from edgecap_bench.emulation.systems import BOARDS, SYSTEMS, Pi
 from edgecap_runtime import Captioner
 
 pytestmark = pytest.mark.emulated
@@ -45,8 +46,6 @@ apart, and by beam 3 in LiteRT as for a Cortex-A76.
 """
 TIES_ONLY = {"static-int8"}
 """Recipes whose other words are excused only by a tie on this machine."""
-TIE = 0.05
-"""Nats between two words that pass for one."""
 
 
 @pytest.fixture(scope="session")

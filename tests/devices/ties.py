@@ -14,7 +14,10 @@ from edgecap_runtime.decoding import log_probabilities
 from edgecap_runtime.filters import NeverSaid
 from edgecap_runtime.preparation import prepare
 
-__all__ = ["Told", "tell"]
+__all__ = ["TIE", "Told", "tell"]
+
+TIE = 0.05
+"""Nats between two words that pass for one."""
 
 
 @dataclass(frozen=True)

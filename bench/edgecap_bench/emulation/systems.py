@@ -1,6 +1,6 @@
 """A Raspberry Pi without one: Debian's ARM programs under qemu, pinned to the Pi's cores.
 
-`prepare.py` makes what this runs.
+`roots` makes what this runs.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["BOARDS", "FOLDER", "FULL", "SYSTEMS", "WANTED", "Board", "Pi", "System"]
+__all__ = ["BOARDS", "CHECKOUT", "FOLDER", "SYSTEMS", "Board", "Pi", "System"]
 
-WANTED = os.environ.get("EDGECAP_DEVICES")
-"""Which run the Makefile asks for, `quick` or `full`; None in `make test`."""
-FULL = WANTED == "full"
-FOLDER = Path(__file__).parents[2] / ".devices"
+CHECKOUT = Path(__file__).parents[3]
+"""The checkout that this file is in."""
+FOLDER = CHECKOUT / ".devices"
+"""Where the systems are made."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class System:
 
     @property
     def folder(self) -> Path:
-        """Where `prepare.py` makes it."""
+        """Where `roots` makes it."""
         return FOLDER / self.name
 
     @property
@@ -126,7 +126,7 @@ class Board:
     """The core's, as in /proc/cpuinfo."""
 
     def files(self) -> dict[str, str]:
-        """Give the files of /proc and /sys by which programs know the board.
+        """Return the files of /proc and /sys by which programs know the board.
 
         Without them they would read the host's, and both interpreters crash on an x86 machine's.
         """
@@ -185,31 +185,43 @@ class Pi:
         return SYSTEMS[self.name]
 
     def command(self, *words: object) -> list[str]:
-        """Give the host's command that runs `edgecap-runtime` with these words on the Pi."""
+        """Return the host's command that runs `edgecap-runtime` with these words on the Pi."""
         script = self.system.folder / "app" / "bin" / "edgecap-runtime"
         return self.python(script, *words)
 
     def python(self, *words: object) -> list[str]:
-        """Give the host's command that runs the Pi's Python with these words."""
+        """Return the host's command that runs the Pi's Python with these words."""
         python = self.system.root / "usr" / "bin" / f"python{self.system.python}"
         return [self.system.qemu, str(python), *(str(word) for word in words)]
 
-    def environment(self) -> dict[str, str]:
-        """Give the environment of such a command."""
+    def environment(self, runtime: Path | None = None) -> dict[str, str]:
+        """Return the environment of such a command.
+
+        runtime: the folder that holds the package `edgecap_runtime`; by default the wheel that was
+        installed for the system.
+        """
         folder, usr = self.system.folder, self.system.root / "usr"
-        packages = (folder / "app", folder / "site", usr / "lib" / "python3" / "dist-packages")
+        # The system's own wheels first: beside the runtime there may be the host's.
+        packages = (
+            folder / "site",
+            runtime or folder / "app",
+            usr / "lib" / "python3" / "dist-packages",
+        )
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(folder),
             "QEMU_LD_PREFIX": str(folder / self.core),
             "QEMU_CPU": self.core,
             "PYTHONHOME": str(usr),
-            "PYTHONPATH": os.pathsep.join(str(place) for place in packages),
+            "PYTHONPATH": os.pathsep.join(str(path) for path in packages),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
     def run(self, *words: object, **more: Any) -> str:
-        """Run `edgecap-runtime` on the Pi; gives its output, and fails with what it said."""
+        """Run `edgecap-runtime` on the Pi and return its output.
+
+        Raises `RuntimeError` with what it said where its exit status isn't 0.
+        """
         done = subprocess.run(
             self.command(*words),
             env=self.environment(),
@@ -218,5 +230,6 @@ class Pi:
             check=False,
             **more,
         )
-        assert done.returncode == 0, f"{self}: status {done.returncode}\n{done.stderr}"
-        return done.stdout
+        if done.returncode:
+            raise RuntimeError(f"{self}: status {done.returncode}\n{done.stderr}")
+        return str(done.stdout)
