@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emulated import FOLDER
 
 from edgecap.targets import TARGETS
+from edgecap_bench.emulation.systems import FOLDER
 from edgecap_export import recipe_named
 
 pytestmark = [
