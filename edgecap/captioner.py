@@ -155,8 +155,9 @@ class TrainedCaptioner:
         from edgecap_export import CaptionerSource
 
         design = self.design
-        family = design.encoder
-        delicate = ENCODERS[family].delicate_blocks if family in ENCODERS else ()
+        delicate: tuple[str, ...] = ()
+        if design.encoder in ENCODERS:
+            delicate = ENCODERS[design.encoder].delicate(design.encoder_options)
         return CaptionerSource(
             name=design.name,
             encoder=self.encoder,

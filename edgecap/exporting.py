@@ -192,6 +192,7 @@ def adjusted(
     all_blocks: bool,
     ranges: str | None,
     bias_correction: bool,
+    processor: str | None = None,
 ) -> Recipe:
     """Change a recipe as a command's options say.
 
@@ -202,6 +203,8 @@ def adjusted(
         all_blocks: whether blocks that int8 is known to hurt are quantized as well.
         ranges: how ranges are calibrated, None for the recipe's own way.
         bias_correction: whether biases are corrected where the recipe does so.
+        processor: what an .onnx file's integer products are to be right on, None for what the
+            recipe says.
 
     Raises:
         OptionError: an option changes nothing about this recipe, or its value is not legal.
@@ -222,7 +225,13 @@ def adjusted(
             f"--ranges is {ranges!r}, but recipe {recipe.name!r} is not calibrated; leave it out, "
             "or choose a recipe that is (see `edgecap recipes`)"
         )
+    if processor is not None and recipe.encoder != "static-int8":
+        raise OptionError(
+            f"--processor is {processor!r}, but recipe {recipe.name!r} multiplies on all alike; "
+            "leave it out, or choose a recipe with an encoder in static-int8"
+        )
     return recipe.changed(
+        processor=processor or recipe.processor,
         keep_float=tuple(dict.fromkeys([*recipe.keep_float, *blocks])),
         spare_delicate=recipe.spare_delicate and not all_blocks,
         ranges=ranges or recipe.ranges,

@@ -12,7 +12,7 @@ import click
 from edgecap.commands._calibration import calibration_options
 from edgecap.console import load_keras, print_json, print_notes, print_table, progress_bars
 from edgecap_export.recipe_files import recipe_of
-from edgecap_export.recipes import RANGES
+from edgecap_export.recipes import PROCESSORS, RANGES
 from edgecap_runtime.errors import OptionError
 
 if TYPE_CHECKING:
@@ -78,6 +78,12 @@ _BLEU_LOSS = 0.3
     help="Leave the biases as they are; by default they take back what rounding shifts.",
 )
 @click.option(
+    "--processor",
+    type=click.Choice(PROCESSORS),
+    help="What the integer products of an .onnx file are to be right on: `any` (the default), or "
+    "`vnni` alone, where all weights of the encoder use 8 bits. LiteRT's are right on any.",
+)
+@click.option(
     "--no-search",
     is_flag=True,
     help="Leave the greedy search out of the file, by which it captions faster and takes more "
@@ -132,6 +138,7 @@ def export(
     all_blocks: bool,
     ranges: str | None,
     no_bias_correction: bool,
+    processor: str | None,
     no_search: bool,
     one_call: bool,
     data: Path | None,
@@ -196,10 +203,10 @@ def export(
             raise OptionError(
                 "--quantize auto measures BLEU on --data; leave --photos out, they have no captions"
             )
-        if keep_float or all_blocks or ranges or no_bias_correction:
+        if keep_float or all_blocks or ranges or no_bias_correction or processor:
             raise OptionError(
-                "--keep-float, --all-blocks, --ranges and --no-bias-correction change one recipe, "
-                "and --quantize auto tries all; name a recipe, or leave them out"
+                "--keep-float, --all-blocks, --ranges, --no-bias-correction and --processor change "
+                "one recipe, and --quantize auto tries all; name a recipe, or leave them out"
             )
         for name, given in (("--one-call", one_call), ("--no-search", no_search)):
             if given:
@@ -223,12 +230,18 @@ def export(
             "--no-search and --one-call are both given, but one call is made by the search; leave "
             "one of them out"
         )
+    if processor is not None and out.suffix.lower() != ".onnx":
+        raise OptionError(
+            f"--processor is {processor!r} for {out.name}, but it is for .onnx files alone: "
+            "LiteRT's products are right on any processor; leave it out"
+        )
     chosen = adjusted(
         recipe_of(recipe),
         keep_float=keep_float,
         all_blocks=all_blocks,
         ranges=ranges,
         bias_correction=not no_bias_correction,
+        processor=processor,
     )
     photographs = CalibrationPhotos.of_recipe(
         chosen, given=calibrate, data=data, split=split, count=calibrated_on, seed=seed

@@ -16,5 +16,6 @@ ENCODERS.register(
         imagenet_widths=(0.25, 0.5, 0.75, 1.0),
         # docs/quantization.md has what int8 does to them.
         delicate_blocks=("conv1", "conv_dw_1"),
+        narrow_delicate_blocks=("conv_pw_1", "conv_dw_2"),
     ),
 )

@@ -11,6 +11,8 @@ from edgecap.encoders.pooling import POOLINGS
 from edgecap.registry import Registry
 from edgecap_runtime.errors import EdgecapError, OptionError, first_line
 
+_NARROW = 0.5
+
 
 @dataclass(frozen=True)
 class EncoderOptions:
@@ -53,11 +55,19 @@ class Encoder:
     """Blocks (see `edgecap_export.blocks`) whose quantization changes the features more than it
     saves: recipes with calibrated ranges leave them in float32."""
 
+    narrow_delicate_blocks: tuple[str, ...] = ()
+    """Blocks that are so as well where the network has less than half of its width."""
+
     scale: float = 1 / 127.5
     """Pixels 0..255 are multiplied by this ..."""
 
     offset: float = -1.0
     """... and this is added, before the network sees them."""
+
+    def delicate(self, options: EncoderOptions) -> tuple[str, ...]:
+        """Return the blocks that recipes with calibrated ranges leave in float32."""
+        narrow = self.narrow_delicate_blocks if options.width < _NARROW else ()
+        return (*self.delicate_blocks, *narrow)
 
     def scaling(self) -> str:
         """Say in words what the graph does to pixels; written into exported files."""

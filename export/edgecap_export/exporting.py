@@ -279,6 +279,7 @@ def _manifest(
         encoder=source.encoder_name,
         decoder=source.decoder_name,
         recipe=recipe.name,
+        processor=recipe.processor,
         preparation=source.preparation,
         vocabulary=source.vocabulary,
         kind=source.decoder.kind,

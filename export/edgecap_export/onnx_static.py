@@ -39,6 +39,7 @@ from edgecap_export.onnx_layers import (
     replace_tensor,
     watch,
 )
+from edgecap_export.onnx_rounding import round_weights
 from edgecap_export.quiet import quiet
 from edgecap_export.ranges import RangeTally
 from edgecap_export.recipes import Recipe
@@ -65,7 +66,7 @@ def quantize_encoder(
         quant_pre_process(given, prepared, skip_symbolic_shape=True)
         whole = onnx.load(prepared)
         names = _quantized_nodes(whole.graph, blocks, recipe)
-        ranges, means = _observed(whole, names, recipe, pixels)
+        ranges, means, seconds = _observed(whole, names, recipe, pixels)
         quantize_static(
             prepared,
             made,
@@ -84,8 +85,11 @@ def quantize_encoder(
             },
         )
         quantized = onnx.load(made)
+    overflow = recipe.processor != "any"
+    round_weights(whole.graph, quantized.graph, seconds, overflow=overflow)
     if recipe.bias_correction:
         _correct_biases(whole.graph, quantized.graph, means)
+    _shield(quantized.graph)
     return _joined(encode, quantized, rest)
 
 
@@ -145,13 +149,44 @@ def _quantized_nodes(graph: Any, blocks: tuple[Block, ...], recipe: Recipe) -> l
     ]
 
 
+def _shield(graph: Any) -> None:
+    """Keep the float convolutions behind a DequantizeLinear as they are, in place.
+
+    ONNX Runtime (WeightBiasQuantization) would take such a convolution for one whose weights were
+    forgotten, and quantize them by one scale for all outputs. A maximum with the least number that
+    its input has changes nothing and hides where that comes from.
+    """
+    stored = initializers(graph)
+    sources = {node.output[0]: node for node in graph.node if node.op_type == "DequantizeLinear"}
+    nodes = []
+    for node in graph.node:
+        source = sources.get(node.input[0]) if node.op_type == _CONVOLUTION else None
+        if source is not None and node.input[1] in stored:
+            zero, scale = (_array(stored, name) for name in (source.input[2], source.input[1]))
+            least = f"{node.name}/least"
+            value = np.array(-zero * scale, np.float32)
+            graph.initializer.append(numpy_helper.from_array(value, least))
+            shielded = f"{node.name}/shielded"
+            nodes.append(helper.make_node("Max", [node.input[0], least], [shielded], name=shielded))
+            node.input[0] = shielded
+        nodes.append(node)
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
 def _observed(
     model: Any, names: list[str], recipe: Recipe, pixels: NDArray[np.uint8]
-) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[Convolution, NDArray[np.float64]]]]:
+) -> tuple[
+    dict[str, tuple[float, float]],
+    dict[str, tuple[Convolution, NDArray[np.float64]]],
+    dict[str, NDArray[np.float64]],
+]:
     """Run the float encoder over all pictures.
 
-    Gives the range of each activation of the named nodes; and by the name of its weights each of
-    their convolutions, with the mean of what its kernel meets, [height, width, channels].
+    Returns the range of each activation of the named nodes; by the name of its weights each of
+    their convolutions, with the mean of what its kernel meets, [height, width, channels]; and the
+    second moments of that, [inputs, inputs], where all channels are one group.
     """
     stored = initializers(model.graph)
     inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
@@ -176,13 +211,20 @@ def _observed(
             tally.add(values[name])
         for item in found:
             patches = item.patches(values[item.given][0], kernels[item.weights], random)
-            moments[item.weights].add(patches.reshape(len(patches), -1), second=False)
+            moments[item.weights].add(patches.reshape(len(patches), -1), second=item.groups == 1)
     ranges = {name: tally.range() for name, tally in tallies.items()}
     means = {
         item.weights: (item, moments[item.weights].mean.reshape(*kernels[item.weights], -1))
         for item in found
     }
-    return ranges, means
+    # What the mean of an error shifts, the bias takes back.
+    centred = recipe.bias_correction
+    seconds = {
+        item.weights: moments[item.weights].second(centred=centred)
+        for item in found
+        if item.groups == 1
+    }
+    return ranges, means, seconds
 
 
 def _correct_biases(

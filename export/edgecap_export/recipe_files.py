@@ -30,7 +30,10 @@ RECIPE_SUFFIXES = (".toml", ".json")
 _BASE = "float32"
 _KEYS = ("base", *(field.name for field in fields(Recipe)))
 _SWITCHES = ("spare_delicate", "bias_correction")
-_TEXTS = ("base", "name", "description", "encoder", "embedding", "step", "output", "ranges")
+_TEXTS = (
+    *("base", "name", "description", "encoder", "embedding", "step", "output", "ranges"),
+    "processor",
+)
 _MOST = {"identical": 1.0, "log_probability": math.inf, "quantile": 1.0}
 
 

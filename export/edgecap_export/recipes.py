@@ -10,6 +10,7 @@ from edgecap_export.treatments import PARTS, TREATMENTS
 from edgecap_runtime.errors import OptionError
 
 __all__ = [
+    "PROCESSORS",
     "RANGES",
     "Gate",
     "Recipe",
@@ -20,6 +21,10 @@ __all__ = [
 
 RANGES = ("min-max", "moving-average", "percentile")
 """How the range of an activation is taken from what it was over the calibration images."""
+
+PROCESSORS = ("any", "vnni")
+"""Processors that integer products are to be right on: any, or those x86 ones alone that have
+VNNI, where all weights may use 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,10 @@ class Recipe:
     bias_correction: bool = True
     """Whether the mean of what rounding the weights changes is taken from each bias."""
 
+    processor: str = "any"
+    """The processors that an .onnx file's integer products are to be right on, one of
+    `PROCESSORS`; LiteRT's are right on all."""
+
     def __post_init__(self) -> None:
         for part in PARTS:
             legal = [name for name, known in TREATMENTS.items() if part in known.parts]
@@ -74,6 +83,11 @@ class Recipe:
             raise OptionError(
                 f"Recipe {self.name!r} takes ranges by {self.ranges!r}; choose among "
                 f"{', '.join(RANGES)}."
+            )
+        if self.processor not in PROCESSORS:
+            raise OptionError(
+                f"Recipe {self.name!r} is for the processor {self.processor!r}; choose among "
+                f"{', '.join(PROCESSORS)}."
             )
 
     def treatment(self, part: str) -> str:

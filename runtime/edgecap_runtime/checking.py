@@ -17,6 +17,7 @@ import numpy as np
 from .check_entry import FileAnswer, Machine, enlarged
 from .decoding import Scorer, log_probabilities
 from .errors import BundleError, first_line
+from .manifest import ANY_PROCESSOR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +35,9 @@ _WIDEST_GAP = 1000.0
 
 _NO_CHECK = "the file carries nothing to check itself by; export it again with this edgecap"
 
+_CAREFUL = (
+    "its 8-bit products could overflow on x86 without VNNI, where slower ones are taken instead"
+)
 _ADVICE = (
     "Don't use this file here: take one of another recipe (float32 is right everywhere), install "
     "another version of the interpreter, or export the captioner again."
@@ -88,6 +92,9 @@ class CheckResult:
     """The machine that exported the file; None where nothing is checked."""
     here: Machine
     """This machine."""
+    careful: bool = False
+    """Whether the file's 8-bit products could overflow on x86 without VNNI, so that ONNX Runtime
+    is told to take slower ones there."""
 
     @property
     def checked(self) -> bool:
@@ -126,7 +133,7 @@ class CheckResult:
 
     def lines(self) -> list[str]:
         """Return the sentence and, where the check failed, what differs and what to do."""
-        lines = [self.sentence]
+        lines = [self.sentence, *([_CAREFUL] if self.careful else [])]
         if self.passed is not False:
             return lines
         for item in self.pictures:
@@ -148,6 +155,7 @@ class CheckResult:
             "checked": self.checked,
             "passed": self.passed,
             "sentence": self.sentence,
+            "careful": self.careful,
             "largest": _finite(self.largest),
             "tolerance": self.tolerance if self.checked else None,
             "exported_on": None if self.exported_on is None else asdict(self.exported_on),
@@ -228,9 +236,10 @@ def check(manifest: Manifest, measure_one: Measure, interpreter: str) -> CheckRe
     for a picture that is damaged.
     """
     here = this_machine(interpreter)
+    careful = interpreter == "onnxruntime" and manifest.processor != ANY_PROCESSOR
     entry = manifest.check
     if entry is None:
-        return CheckResult((), 0.0, None, here)
+        return CheckResult((), 0.0, None, here, careful)
     results = []
     for picture in entry.pictures:
         pixels = picture.pixels()
@@ -240,7 +249,7 @@ def check(manifest: Manifest, measure_one: Measure, interpreter: str) -> CheckRe
             results.append(_failed(picture, manifest.vocabulary, first_line(error)))
         else:
             results.append(_judge(picture, said, entry.tolerance, manifest.vocabulary))
-    return CheckResult(tuple(results), entry.tolerance, entry.machine, here)
+    return CheckResult(tuple(results), entry.tolerance, entry.machine, here, careful)
 
 
 def _judge(

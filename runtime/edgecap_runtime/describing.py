@@ -9,7 +9,7 @@ from typing import Any
 
 from .bundle import ModelFile
 from .check_entry import SelfCheck
-from .manifest import SearchInside
+from .manifest import ANY_PROCESSOR, SearchInside
 from .prefix import Prefix
 
 __all__ = ["describe"]
@@ -51,6 +51,7 @@ def describe(file: ModelFile) -> Iterator[str]:
         "encoder": manifest.encoder,
         "decoder": manifest.decoder,
         "recipe": manifest.recipe,
+        **({"processor": _processor(manifest.processor)} if file.container == "onnx" else {}),
         "created": manifest.created,
         "preparation": asdict(manifest.preparation),
         "vocabulary": {
@@ -70,6 +71,15 @@ def describe(file: ModelFile) -> Iterator[str]:
         "carried to check itself": _check(manifest.check),
     }
     yield from _outline(facts, 0)
+
+
+def _processor(name: str) -> str:
+    if name == ANY_PROCESSOR:
+        return "any"
+    return (
+        f"{name}; on x86 without it its 8-bit products could overflow, so ONNX Runtime is told to "
+        "take slower ones there"
+    )
 
 
 def _search(search: SearchInside | None) -> str | dict[str, Any]:

@@ -19,6 +19,7 @@ from .preparation import Preparation
 from .vocabulary import Vocabulary
 
 __all__ = [
+    "ANY_PROCESSOR",
     "CHECK_ENTRY",
     "ENTRY_NAMES",
     "FORMAT_VERSION",
@@ -38,7 +39,11 @@ PARITY_ENTRY = "parity.json"
 ENTRY_NAMES = (MANIFEST_ENTRY, VOCABULARY_ENTRY, PARITY_ENTRY, CHECK_ENTRY)
 """The entries that a file of edgecap has; the last two may be missing."""
 
+ANY_PROCESSOR = "any"
+"""The `Manifest.processor` of a file whose integer products overflow nowhere."""
+
 _FIRST_WITH_CHECKSUM = 4
+_OLD_PROCESSOR = "vnni"
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,9 @@ class Manifest:
     """The search inside the file that goes from the first state on; None where there is none."""
     one_call: SearchInside | None = None
     """That which goes from the image on, in one call; None where there is none."""
+    processor: str = ANY_PROCESSOR
+    """The processors that an .onnx file's integer products are right on: `ANY_PROCESSOR`, or only
+    those of x86 that are named, such as "vnni"; also of files before 1.4, which don't say."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """What it was made from: hash of the weights, tool versions, training data, licence ..."""
     parity: Mapping[str, Any] | None = None
@@ -189,6 +197,7 @@ class Manifest:
             "encoder": self.encoder,
             "decoder": self.decoder,
             "recipe": self.recipe,
+            "processor": self.processor,
             "created": self.created,
             "preparation": asdict(self.preparation),
             "vocabulary": {"size": len(words), **roles},
@@ -229,6 +238,7 @@ class Manifest:
                 encoder=head.text("encoder"),
                 decoder=head.text("decoder"),
                 recipe=head.text("recipe"),
+                processor=head.text("processor") if "processor" in head else _OLD_PROCESSOR,
                 created=head.text("created"),
                 preparation=_preparation(head.fields("preparation")),
                 vocabulary=_vocabulary(head.fields("vocabulary"), entries[VOCABULARY_ENTRY]),
