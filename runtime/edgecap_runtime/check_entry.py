@@ -229,7 +229,7 @@ def _picture(item: Fields) -> CheckPicture:
     keras, exported = item.fields("keras"), item.fields("exported")
     return CheckPicture(
         name=item.text("name"),
-        rgb=item.text("rgb"),
+        rgb=item.text("rgb", _MOST_TEXT),
         keras=KerasAnswer(keras.integers("ids"), keras.numbers("log_probabilities")),
         exported=FileAnswer(
             at_prefixes=exported.numbers("at_prefixes"),

@@ -114,12 +114,12 @@ class Fields:
             )
         return value
 
-    def text(self, name: str) -> str:
-        """Return a string."""
+    def text(self, name: str, longest: int = TEXT_LENGTH) -> str:
+        """Return a string of at most so many characters."""
         value = str(self._get(name, (str,), "a string"))
-        if len(value) > TEXT_LENGTH:
+        if len(value) > longest:
             raise BundleError(
-                f"{self._where} has a {name} of {len(value)} characters, and {TEXT_LENGTH} are the "
+                f"{self._where} has a {name} of {len(value)} characters, and {longest} are the "
                 "most that are read; export the captioner again."
             )
         return value

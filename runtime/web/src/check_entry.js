@@ -114,7 +114,7 @@ function machineOf(item) {
  * @returns {CheckPicture}
  */
 function pictureOf(item, words) {
-  const [name, rgb] = [item.text("name"), item.text("rgb")];
+  const [name, rgb] = [item.text("name"), item.text("rgb", MOST_TEXT)];
   const [said, file] = [item.fields("keras"), item.fields("exported")];
   const keras = {
     ids: said.integers("ids"),

@@ -133,17 +133,18 @@ export class Fields {
   }
 
   /**
-   * Give a string.
+   * Return a string of at most so many characters.
    *
    * @param {string} name
+   * @param {number} [longest]
    * @returns {string}
    */
-  text(name) {
+  text(name, longest = TEXT_LENGTH) {
     const value = /** @type {string} */ (this.#get(name, isText, "a string"));
     // Counted as Python does, by code points.
-    if (value.length > TEXT_LENGTH && [...value].length > TEXT_LENGTH) {
+    if (value.length > longest && [...value].length > longest) {
       throw new BundleError(
-        `${this.#where} has a ${name} of ${[...value].length} characters, and ${TEXT_LENGTH} are ` +
+        `${this.#where} has a ${name} of ${[...value].length} characters, and ${longest} are ` +
           "the most that are read; export the captioner again.",
       );
     }
