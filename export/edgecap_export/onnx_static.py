@@ -48,6 +48,8 @@ from edgecap_export.rounding import Moments
 __all__ = ["quantize_encoder"]
 
 _CONVOLUTION = "Conv"
+# Pictures whose patches are multiplied in one go: a product of a few rows costs as much as of many.
+_TOGETHER = 16
 _OPSET_DOMAINS = ("", "com.microsoft")
 
 
@@ -204,6 +206,13 @@ def _observed(
     kernels = {item.weights: tuple(stored[item.weights].dims)[2:] for item in found}
     tallies = {name: RangeTally(recipe.ranges) for name in activations}
     moments = {item.weights: Moments() for item in found}
+    waiting: dict[str, list[NDArray[np.float32]]] = {item.weights: [] for item in found}
+
+    def gather(item: Convolution) -> None:
+        vectors = np.concatenate(waiting[item.weights])
+        moments[item.weights].add(vectors, second=item.groups == 1)
+        waiting[item.weights] = []
+
     random = np.random.default_rng(0)
     calls = ({"image": image[None]} for image in pixels)
     for values in watch(model, sorted(activations), calls):
@@ -211,7 +220,12 @@ def _observed(
             tally.add(values[name])
         for item in found:
             patches = item.patches(values[item.given][0], kernels[item.weights], random)
-            moments[item.weights].add(patches.reshape(len(patches), -1), second=item.groups == 1)
+            waiting[item.weights].append(patches.reshape(len(patches), -1))
+            if len(waiting[item.weights]) == _TOGETHER:
+                gather(item)
+    for item in found:
+        if waiting[item.weights]:
+            gather(item)
     ranges = {name: tally.range() for name, tally in tallies.items()}
     means = {
         item.weights: (item, moments[item.weights].mean.reshape(*kernels[item.weights], -1))
