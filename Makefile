@@ -6,13 +6,18 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 COMPAT := .venv-compat
 
-.PHONY: demo test test-devices fuzz lint wheel compat web clean
+.PHONY: demo test test-processor test-devices fuzz lint wheel compat web clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgecap demo -o demo
 
 test: $(INSTALLED) lint
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# What exports, loads and captions, alone: for a processor of another kind than the one before.
+# faulthandler is off, for a library that hides parts of a processor catches its signal.
+test-processor: $(INSTALLED)
+	$(BIN)/pytest -p no:faulthandler -n 2 --dist loadfile -m processor tests/export tests/edgecap
 
 # The devices without one: ARM programs under qemu, a browser, apps in other languages. README names
 # the packages of Debian that it takes; as root it installs them. Without them it skips, and says so.

@@ -15,6 +15,8 @@ from edgecap.cli import main
 from edgecap.exporting import CalibrationPhotos, ParityImages, bleu4_difference
 from edgecap.targets import TARGETS, export_targets
 
+pytestmark = pytest.mark.processor
+
 FLICKR8K = Path(__file__).parents[3] / "shared" / "data" / "flickr8k"
 
 

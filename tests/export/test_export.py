@@ -18,6 +18,8 @@ from edgecap_runtime.errors import EdgecapError, ImageError, OptionError
 
 from .conftest import COMBINATIONS, SIZE, UNITS, WORDS, photographs
 
+pytestmark = pytest.mark.processor
+
 
 @pytest.mark.parametrize(("suffix", "recipe"), COMBINATIONS)
 def test_every_format_and_recipe_is_proven(exported, suffix, recipe):

@@ -29,6 +29,8 @@ from edgecap_runtime.manifest import SearchInside
 from .conftest import FEATURES, MAX_WORDS, UNITS, WORDS, photographs, prepared
 from .prefix_decoders import Bidirectional, Padded
 
+pytestmark = pytest.mark.processor
+
 SUFFIXES = (".tflite", ".onnx")
 RECIPES = ("float32", "float16", "dynamic-int8", "static-int8")
 KEPT = {

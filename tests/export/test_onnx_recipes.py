@@ -18,6 +18,8 @@ from edgecap_runtime.errors import OptionError
 
 from .conftest import SIZE
 
+pytestmark = pytest.mark.processor
+
 GATE = recipe_named("small").gate
 INT8 = {"embedding": "int8", "step": "uint8", "output": "uint8"}
 TYPES = {

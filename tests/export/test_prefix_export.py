@@ -26,6 +26,8 @@ from edgecap_runtime.errors import OptionError
 from .conftest import COMBINATIONS, SIZE, photographs
 from .prefix_decoders import EMBEDDING, SHAPES, UNITS, WORDS, prefixes
 
+pytestmark = pytest.mark.processor
+
 BOUND = {"float32": 1e-4, "dynamic-int8": 0.5}
 
 

@@ -27,6 +27,8 @@ from edgecap_runtime.manifest import SearchInside
 from .conftest import MAX_WORDS, UNITS, photographs
 from .prefix_decoders import Bidirectional
 
+pytestmark = pytest.mark.processor
+
 SUFFIXES = (".tflite", ".onnx")
 RECIPES = ("float32", "dynamic-int8", "static-int8")
 KEPT = {

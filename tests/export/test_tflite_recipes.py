@@ -35,6 +35,8 @@ from edgecap_runtime.errors import OptionError
 from .conftest import SIZE, WORDS, photographs, prepared
 from .prefix_decoders import SHAPES, prefixes
 
+pytestmark = pytest.mark.processor
+
 GATE = recipe_named("small").gate
 KEYS = ("encode", "step")
 INT8 = {"embedding": "int8", "step": "int8", "output": "int8"}

@@ -717,7 +717,7 @@ def write_prefix_models(folder: Path) -> None:
 
     photos = sorted((folder / "photos").glob("*-middle.png"))
     for make in (Bidirectional, Padded):
-        source = trained(make, 60)
+        source = trained(make)
         prover = Prover(source, photographs(10))
         for recipe in ("float32", "dynamic-int8"):
             path = folder / f"{make.name}-{recipe}.tflite"
