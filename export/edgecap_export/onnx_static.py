@@ -39,7 +39,7 @@ from edgecap_export.onnx_layers import (
     replace_tensor,
     watch,
 )
-from edgecap_export.onnx_rounding import round_weights
+from edgecap_export.onnx_overflow import prevent_overflow
 from edgecap_export.quiet import quiet
 from edgecap_export.ranges import RangeTally
 from edgecap_export.recipes import Recipe
@@ -48,8 +48,6 @@ from edgecap_export.rounding import Moments
 __all__ = ["quantize_encoder"]
 
 _CONVOLUTION = "Conv"
-# Pictures whose patches are multiplied in one go: a product of a few rows costs as much as of many.
-_TOGETHER = 16
 _OPSET_DOMAINS = ("", "com.microsoft")
 
 
@@ -68,7 +66,7 @@ def quantize_encoder(
         quant_pre_process(given, prepared, skip_symbolic_shape=True)
         whole = onnx.load(prepared)
         names = _quantized_nodes(whole.graph, blocks, recipe)
-        ranges, means, seconds = _observed(whole, names, recipe, pixels)
+        ranges, means = _observed(whole, names, recipe, pixels)
         quantize_static(
             prepared,
             made,
@@ -87,8 +85,8 @@ def quantize_encoder(
             },
         )
         quantized = onnx.load(made)
-    overflow = recipe.processor != "any"
-    round_weights(whole.graph, quantized.graph, seconds, overflow=overflow)
+    if recipe.processor == "any":
+        prevent_overflow(whole.graph, quantized.graph)
     if recipe.bias_correction:
         _correct_biases(whole.graph, quantized.graph, means)
     _shield(quantized.graph)
@@ -179,16 +177,11 @@ def _shield(graph: Any) -> None:
 
 def _observed(
     model: Any, names: list[str], recipe: Recipe, pixels: NDArray[np.uint8]
-) -> tuple[
-    dict[str, tuple[float, float]],
-    dict[str, tuple[Convolution, NDArray[np.float64]]],
-    dict[str, NDArray[np.float64]],
-]:
+) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[Convolution, NDArray[np.float64]]]]:
     """Run the float encoder over all pictures.
 
-    Returns the range of each activation of the named nodes; by the name of its weights each of
-    their convolutions, with the mean of what its kernel meets, [height, width, channels]; and the
-    second moments of that, [inputs, inputs], where all channels are one group.
+    Returns the range of each activation of the named nodes; and by the name of its weights each of
+    their convolutions, with the mean of what its kernel meets, [height, width, channels].
     """
     stored = initializers(model.graph)
     inferred = onnx.shape_inference.infer_shapes(model).graph.value_info
@@ -206,13 +199,6 @@ def _observed(
     kernels = {item.weights: tuple(stored[item.weights].dims)[2:] for item in found}
     tallies = {name: RangeTally(recipe.ranges) for name in activations}
     moments = {item.weights: Moments() for item in found}
-    waiting: dict[str, list[NDArray[np.float32]]] = {item.weights: [] for item in found}
-
-    def gather(item: Convolution) -> None:
-        vectors = np.concatenate(waiting[item.weights])
-        moments[item.weights].add(vectors, second=item.groups == 1)
-        waiting[item.weights] = []
-
     random = np.random.default_rng(0)
     calls = ({"image": image[None]} for image in pixels)
     for values in watch(model, sorted(activations), calls):
@@ -220,25 +206,13 @@ def _observed(
             tally.add(values[name])
         for item in found:
             patches = item.patches(values[item.given][0], kernels[item.weights], random)
-            waiting[item.weights].append(patches.reshape(len(patches), -1))
-            if len(waiting[item.weights]) == _TOGETHER:
-                gather(item)
-    for item in found:
-        if waiting[item.weights]:
-            gather(item)
+            moments[item.weights].add(patches.reshape(len(patches), -1), second=False)
     ranges = {name: tally.range() for name, tally in tallies.items()}
     means = {
         item.weights: (item, moments[item.weights].mean.reshape(*kernels[item.weights], -1))
         for item in found
     }
-    # What the mean of an error shifts, the bias takes back.
-    centred = recipe.bias_correction
-    seconds = {
-        item.weights: moments[item.weights].second(centred=centred)
-        for item in found
-        if item.groups == 1
-    }
-    return ranges, means, seconds
+    return ranges, means
 
 
 def _correct_biases(

@@ -1,4 +1,4 @@
-"""Rounding the weights of an ONNX encoder to int8, so that their products overflow nowhere.
+"""int8 weights of an ONNX encoder whose products overflow on no processor.
 
 On x86 without VNNI, ONNX Runtime multiplies unsigned activations by signed weights with VPMADDUBSW
 (AVX2 and AVX-512 alike): it adds two products in 16 bits and saturates without an error. The two
@@ -13,7 +13,7 @@ Depthwise convolutions have a kernel that adds in 32 bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edgecap_export.onnx_layers import initializers, replace_tensor
-from edgecap_export.rounding import Floats, round_by_moments
+from edgecap_export.rounding import Floats
 
-__all__ = ["LARGEST_PAIR", "largest_pairs", "overflowing", "round_weights", "rounded_rows"]
+__all__ = ["LARGEST_PAIR", "largest_pairs", "overflowing", "prevent_overflow", "rounded_rows"]
 
 LARGEST_PAIR = 128
 """Largest sum of the sizes of two weights of one sign that can't overflow."""
@@ -74,42 +74,27 @@ def largest_pairs(rows: NDArray[Any]) -> Floats:
     return np.asarray(sums.max(axis=1, initial=0.0))
 
 
-def rounded_rows(
-    rows: Floats, scales: Floats, second: Floats | None, largest_pair: float
-) -> tuple[NDArray[np.int8], Floats]:
-    """Round weights, [outputs, inputs], to integers of 8 bits.
+def rounded_rows(rows: Floats, scales: Floats) -> tuple[NDArray[np.int8], Floats]:
+    """Round weights, [outputs, inputs], to integers of 8 bits of which no pair can overflow.
 
-    scales: [outputs], those that the range of 8 bits asks for; second: second moments of the
-    inputs, [inputs, inputs], None to round to nearest; largest_pair: what no pair's sum may exceed.
-    Returns the integers and the scales, those of rows with a larger pair coarser.
+    scales: [outputs], those that the range of 8 bits asks for. Returns the integers and the
+    scales, those of rows with too large a pair coarser.
     """
-    found = np.maximum(scales, largest_pairs(rows) / largest_pair)
-    integers = np.zeros(rows.shape)
-    over = np.ones(len(rows), bool)
-    while over.any():
-        integers[over] = _rounded(rows[over], found[over], second)
-        over = largest_pairs(integers) > largest_pair
+    found = np.maximum(scales, largest_pairs(rows) / LARGEST_PAIR)
+    while True:
+        integers = np.clip(np.rint(rows / found[:, None]), -_LARGEST, _LARGEST)
+        over = largest_pairs(integers) > LARGEST_PAIR
+        if not over.any():
+            return integers.astype(np.int8), found
         found[over] *= 1 + _COARSER
-    return integers.astype(np.int8), found
 
 
-def _rounded(rows: Floats, scales: Floats, second: Floats | None) -> Floats:
-    if second is None:
-        return np.asarray(np.clip(np.rint(rows / scales[:, None]), -_LARGEST, _LARGEST))
-    return round_by_moments(rows, second, scales, _LARGEST)
+def prevent_overflow(before: Any, after: Any) -> None:
+    """Round the weights of a quantized graph anew so that none can overflow, in place.
 
-
-def round_weights(
-    before: Any, after: Any, seconds: Mapping[str, Floats], *, overflow: bool
-) -> None:
-    """Round the weights of a quantized graph anew, in place.
-
-    before: the float graph; after: what `quantize_static` made of it; seconds: by the name of
-    weights the second moments of what they are given, [inputs, inputs] in the kernel's order,
-    where these are known; overflow: whether pairs may overflow on a processor without VNNI.
+    before: the float graph; after: what `quantize_static` made of it.
     """
     exact, stored, sources = initializers(before), initializers(after), _sources(after)
-    limit = np.inf if overflow else LARGEST_PAIR
     for product in _products(after):
         weights, scale = (stored[name] for name in product.weights.input[:2])
         plain = exact.get(weights.name.removesuffix("_quantized"))
@@ -118,14 +103,11 @@ def round_weights(
         values = np.asarray(numpy_helper.to_array(plain), np.float64)
         old = np.asarray(numpy_helper.to_array(scale), np.float64)
         rows = product.rows(values)
-        scales = np.broadcast_to(old, len(rows))
-        integers, coarser = rounded_rows(rows, scales, seconds.get(plain.name), limit)
-        if old.size == 1:
+        integers, coarser = rounded_rows(rows, np.broadcast_to(old, len(rows)))
+        while old.size == 1 and np.ptp(coarser):
             # One scale for all outputs stays one: the coarsest.
-            scales = np.full(len(rows), coarser.max())
-            integers, coarser = rounded_rows(rows, scales, seconds.get(plain.name), limit)
-            coarser = coarser.max(keepdims=True)
-        factors = coarser.reshape(old.shape) / old
+            integers, coarser = rounded_rows(rows, np.full(len(rows), coarser.max()))
+        factors = coarser[: old.size].reshape(old.shape) / old
         replace_tensor(after, weights.name, product.shaped(integers, values.shape))
         replace_tensor(after, scale.name, (old * factors).astype(np.float32))
         bias = sources.get(product.node.input[2]) if len(product.node.input) > 2 else None
