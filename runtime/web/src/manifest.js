@@ -18,7 +18,6 @@ export const FORMAT_VERSION = "1.4";
 const MANIFEST_ENTRY = "edgecap.json";
 const VOCABULARY_ENTRY = "vocabulary.txt";
 const PARITY_ENTRY = "parity.json";
-const CHECK_ENTRY = "check.json";
 const FIRST_WITH_CHECKSUM = 4;
 const LINE_END = 10;
 const UPGRADE = "upgrade it with: npm install edgecap-web@latest";
