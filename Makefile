@@ -14,10 +14,10 @@ demo: $(INSTALLED)
 test: $(INSTALLED) lint
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# What exports, loads and captions, alone: for a processor of another kind than the one before.
-# faulthandler is off, for a library that hides parts of a processor catches its signal.
+# What exports, loads and captions, as an x86-64 without VNNI would: parts of this one are hidden.
+# faulthandler is off, for the library that hides them catches its signal.
 test-processor: $(INSTALLED)
-	$(BIN)/pytest -p no:faulthandler -n 2 --dist loadfile -m processor tests/export tests/edgecap
+	$(BIN)/python -m edgecap_bench.emulation.mask Haswell $(BIN)/python -m pytest -p no:faulthandler -n 2 --dist loadfile -m processor tests/export tests/edgecap
 
 # The devices without one: ARM programs under qemu, a browser, apps in other languages. README names
 # the packages of Debian that it takes; as root it installs them. Without them it skips, and says so.

@@ -1,4 +1,7 @@
-"""This machine's own x86-64 cores with features hidden: see `cpuid_mask.c`."""
+"""This machine's own x86-64 cores with features hidden: see `cpuid_mask.c`.
+
+`python -m edgecap_bench.emulation.mask Haswell COMMAND...` runs a command so.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from edgecap_bench.emulation.systems import FOLDER
 from edgecap_bench.machine import processor_flags
 from edgecap_runtime.errors import EdgecapError
 
-__all__ = ["MASKS", "compiled_mask", "no_mask"]
+__all__ = ["MASKS", "compiled_mask", "masked", "no_mask"]
 
 MASKS = {"Haswell": "avx2", "AVX-VNNI": "avx_vnni", "Nehalem": "sse4_2"}
 """The processors that can be played, each with the flag of /proc/cpuinfo that it takes."""
@@ -63,5 +66,28 @@ def compiled_mask() -> Path:
     return library
 
 
+def masked(cpu: str) -> dict[str, str]:
+    """Return the variables that make a program see a processor of `MASKS` instead of this one."""
+    return {"EDGECAP_CPU": cpu, "LD_PRELOAD": str(compiled_mask())}
+
+
+def main() -> None:
+    """Run the command in the arguments on the processor that is named before it."""
+    cpu, command = (sys.argv[1] if len(sys.argv) > 2 else ""), sys.argv[2:]
+    if cpu not in MASKS:
+        sys.exit(f"error: the processor is {cpu!r}; give one of {', '.join(MASKS)}, and a command.")
+    reason = no_mask(cpu)
+    if reason is not None:
+        sys.exit(f"error: this machine can't play a {cpu}: it {reason}.")
+    try:
+        os.execvpe(command[0], command, os.environ | masked(cpu))
+    except (EdgecapError, OSError) as problem:
+        sys.exit(f"error: {problem}")
+
+
 def _compiler() -> str | None:
     return shutil.which("cc") or shutil.which("gcc")
+
+
+if __name__ == "__main__":
+    main()

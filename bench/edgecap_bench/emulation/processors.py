@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import edgecap_runtime
-from edgecap_bench.emulation.mask import compiled_mask, no_mask
+from edgecap_bench.emulation.mask import masked, no_mask
 from edgecap_bench.emulation.programs import APT, QEMU_X86_64
 from edgecap_bench.emulation.systems import SYSTEMS, Pi
 
@@ -94,10 +94,7 @@ class _Masked(_Native):
 
     def environment(self) -> dict[str, str]:
         """Return the environment that hides them."""
-        return super().environment() | {
-            "EDGECAP_CPU": self.cpu,
-            "LD_PRELOAD": str(compiled_mask()),
-        }
+        return super().environment() | masked(self.cpu)
 
 
 @dataclass(frozen=True)
