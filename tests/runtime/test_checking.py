@@ -347,26 +347,26 @@ FIRST = "pictures__0"
         ({"size": ...}, "has no 'size'"),
         ({"tolerance": 0}, "tolerance 0.0"),
         ({"tolerance": -1}, "tolerance -1.0"),
-        ({"tolerance": float("nan")}, "tolerance nan"),
-        ({"tolerance": float("inf")}, "tolerance inf"),
+        ({"tolerance": float("nan")}, "NaN is no finite number"),
+        ({"tolerance": float("inf")}, "Infinity is no finite number"),
         ({"tolerance": "x"}, "tolerance = 'x'"),
         ({"machine": ...}, "has no 'machine'"),
         ({"machine__threads": "two"}, "threads = 'two'"),
         ({"pictures": []}, "0 pictures where 1 to 8 belong"),
         ({"pictures": {}}, "where a list of objects belongs"),
         ({f"{FIRST}__rgb": ...}, "has no 'rgb'"),
-        ({f"{FIRST}__rgb": "A" * 20_001}, "contradicts itself about the picture 'picture 0'"),
+        ({f"{FIRST}__rgb": "A" * 20_001}, "a rgb of 20001 characters, and 20000 are the most"),
         ({f"{FIRST}__keras__ids": [12]}, "contradicts itself about the picture 'picture 0'"),
         ({f"{FIRST}__keras__log_probabilities": []}, "contradicts itself"),
         ({f"{FIRST}__exported__gaps": []}, "contradicts itself"),
         ({f"{FIRST}__exported__at_prefixes": []}, "contradicts itself"),
-        ({f"{FIRST}__exported__log_probabilities": [float("nan")]}, "nan in log_probabilities"),
+        ({f"{FIRST}__exported__log_probabilities": [float("nan")]}, "NaN is no finite"),
         ({f"{FIRST}__exported__gaps": ["1"]}, "'1' in gaps where a finite number belongs"),
-        ({f"{FIRST}__exported__gaps": [10**400]}, "in gaps where a finite number belongs"),
+        ({f"{FIRST}__exported__gaps": [10**400]}, "a number has 401 characters"),
         ({f"{FIRST}__exported__gaps": [True]}, "True in gaps"),
         ({f"{FIRST}__exported__ids": [1.5]}, "a list of whole numbers belongs"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_a_damaged_entry_is_one_sentence(changes: dict[str, Any], what: str) -> None:
     with pytest.raises(BundleError) as error:
@@ -382,6 +382,14 @@ def test_ids_must_be_the_vocabularys(place: int) -> None:
     ids = (place, *manifest.check.pictures[0].exported.ids[1:])
     with pytest.raises(BundleError, match=f"id {place}, outside the vocabulary's 12 words"):
         altered(manifest, ids=ids)
+
+
+@pytest.mark.parametrize("tolerance", [math.nan, math.inf, 0.0])
+def test_a_tolerance_is_a_finite_number(tolerance: float) -> None:
+    check = carrying().check
+    assert check is not None
+    with pytest.raises(BundleError, match=f"tolerance {tolerance} where"):
+        replace(check, tolerance=tolerance)
 
 
 def test_more_pictures_than_eight_are_refused() -> None:

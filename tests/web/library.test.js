@@ -120,6 +120,8 @@ describe("in Chromium", { skip: noBrowser }, () => {
       const file = new Uint8Array(await (await fetch("/golden/tiny-step.tflite")).arrayBuffer());
       const broken = file.slice();
       broken.fill(0xff, 8, 1500);
+      const damaged = broken.slice();
+      globalThis.checksummed(broken);
       const wrong = await globalThis.withManifest(file, { kind: "prefix", prefix: {
         length: null, padding_id: 0, padded: "end", skipped_id: null } });
       const larger = await globalThis.withManifest(file, { state: [
@@ -131,6 +133,7 @@ describe("in Chromium", { skip: noBrowser }, () => {
         page: () => Captioner.load("/index.html"),
         empty: () => Captioner.load(new File([], "empty.tflite")),
         cut: () => Captioner.load(new File([file.subarray(0, 3000)], "cut.tflite")),
+        damaged: () => Captioner.load(new File([damaged], "damaged.tflite")),
         broken: () => Captioner.load(new File([broken], "broken.tflite")),
         signature: () => Captioner.load(new File([wrong], "wrong.tflite")),
         shape: () => Captioner.load(new File([larger], "larger.tflite")),
@@ -165,6 +168,7 @@ describe("in Chromium", { skip: noBrowser }, () => {
       page: /^BundleError: index\.html is no \.tflite model/,
       empty: /^BundleError: empty\.tflite is empty \(0 bytes\)/,
       cut: /^BundleError: cut\.tflite .* is truncated/,
+      damaged: /^BundleError: damaged\.tflite is damaged: its checksum is not that of its bytes/,
       broken: /^BundleError: broken\.tflite does not load in LiteRT\.js/,
       signature: /^BundleError: wrong\.tflite has no signature 'prefix' \(it has /,
       shape: /^BundleError: larger\.tflite: its signature encode gives state_h as float32 \[1, 6\] /,

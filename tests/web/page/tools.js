@@ -19,10 +19,11 @@ globalThis.tinyImage = (width, height, first) => {
   return image;
 };
 
-/* Give a captioner's file with other values in its manifest, in a ZIP of stored entries. */
+/* Give a captioner's file with other values in its manifest, in a ZIP of stored entries
+   with the checksum as its comment. */
 globalThis.withManifest = async (file, changes) => {
   const { read } = await import("/src/containers/flatbuffer_zip.js");
-  const entries = await read(file);
+  const entries = await read("The file", file);
   const text = new TextDecoder().decode(entries.get("edgecap.json"));
   const head = { ...JSON.parse(text), ...changes };
   entries.set("edgecap.json", new TextEncoder().encode(JSON.stringify(head)));
@@ -49,6 +50,7 @@ globalThis.withManifest = async (file, changes) => {
     );
     place += local.length + size;
   }
+  const comment = new TextEncoder().encode("edgecap-crc32:");
   const end = new DataView(new ArrayBuffer(22));
   const size = directory.reduce((sum, item) => sum + item.length, 0);
   end.setUint32(0, 0x06054b50, true);
@@ -56,7 +58,16 @@ globalThis.withManifest = async (file, changes) => {
   end.setUint16(10, entries.size, true);
   end.setUint32(12, size, true);
   end.setUint32(16, place, true);
-  return new Uint8Array(await new Blob([...parts, ...directory, end]).arrayBuffer());
+  end.setUint16(20, comment.length + 8, true);
+  const made = new Blob([...parts, ...directory, end, comment, "00000000"]);
+  return globalThis.checksummed(new Uint8Array(await made.arrayBuffer()));
+};
+
+/* Write the checksum of a file's bytes as its last 8, in place. */
+globalThis.checksummed = (file) => {
+  const sum = globalThis.crc32(file.subarray(0, -8));
+  file.set(new TextEncoder().encode(sum.toString(16).padStart(8, "0")), file.length - 8);
+  return file;
 };
 
 globalThis.crc32 = (content) => {
