@@ -8,7 +8,7 @@ than 32767); two of opposite signs never do. A row that holds such a pair gets a
 coarse enough. The order belongs to a version of ONNX Runtime: `tests/devices/test_overflow.py`
 fails when it changes.
 
-Depthwise convolutions have a kernel that adds in 32 bits.
+Depthwise convolutions of one output a channel have a kernel that adds in 32 bits.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def _products(graph: Any) -> Iterator[_Product]:
             continue
         settings = {item.name: item.i for item in node.attribute}
         if node.op_type == _CONVOLUTION:
-            depthwise = stored[source.input[0]].dims[1] == 1 < settings.get("group", 1)
+            outputs, inputs = stored[source.input[0]].dims[:2]
+            depthwise = inputs == 1 < outputs == settings.get("group", 1)
             if not depthwise:
                 yield _Product(node, source, 0)
         else:
