@@ -265,6 +265,28 @@ def test_export_calibrates_on_a_folder_and_changes_the_recipe(
     assert "kept in float32: conv1, conv_dw_1, conv_pw_1" in shown.output
 
 
+@pytest.mark.parametrize("processor", ["any", "vnni"])
+def test_export_writes_which_processor_a_file_is_for(
+    processor: str, trained: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.onnx"
+    own = tmp_path / "mine.toml"
+    own.write_text('base = "static-int8"\n[gate]\nidentical = 0.1\nlog_probability = 9\n')
+    done = run(
+        "export", trained, "-o", path, "--quantize", own, "--calibrate", "samples",
+        *(("--processor", processor) if processor != "any" else ()),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    manifest = read_manifest(path)
+    assert manifest.processor == processor
+    assert manifest.source["quantization"]["recipe"]["processor"] == processor
+    assert f"\nprocessor: {processor}" in run("show", path).output
+    checked = run("check", path)
+    assert checked.exit_code == 0, checked.output
+    careful = "its 8-bit products could overflow on x86 without VNNI, where slower ones are taken"
+    assert (careful in " ".join(checked.output.split())) == (processor == "vnni")
+
+
 def test_export_calibrates_on_the_samples_which_are_named(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.tflite"
     own = tmp_path / "mine.toml"
@@ -508,6 +530,10 @@ STATIC = ("export", "RUN", "-o", "x.tflite", "--quantize", "static-int8")
         (("export", "RUN", "-o", "x.tflite", "--ranges", "percentile"), "is not calibrated"),
         (("export", "RUN", "-o", "x.tflite", "--keep-float", "conv1"), "all of the encoder in"),
         (("export", "RUN", "-o", "x.tflite", "--all-blocks"), "all of the encoder in"),
+        (("export", "RUN", "-o", "x.tflite", "--processor", "vnni"), "for .onnx files alone"),
+        (("export", "RUN", "-o", "x.onnx", "--processor", "vnni"), "an encoder in static-int8"),
+        (("export", "RUN", "-o", "x.onnx", "--processor", "avx2"), "'avx2'"),
+        ((*AUTO, "--data", "DATA", "--processor", "vnni"), "name a recipe"),
         (("export", "EXPORTED", "-o", "x.tflite"), "give the run that it was made from"),
         (("export", "RUN", "-o", "x.tflite", "--max-mb", "9"), "a budget of --quantize auto"),
         ((*AUTO, "--images", "9"), "give captioned photographs with --data"),

@@ -14,6 +14,7 @@ import pytest
 from edgecap.box import sample_photos
 from edgecap.captioner import TrainedCaptioner
 from edgecap.encoders import ENCODERS, EncoderOptions
+from edgecap_export import encoder_blocks
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.preparation import Preparation, prepare
 
@@ -202,3 +203,19 @@ def test_trained_weights_know_a_photograph_in_the_mirror(
     mirrored = alike.diagonal().copy()
     np.fill_diagonal(alike, 0)
     assert mirrored.min() > 0.85 > alike.max()
+
+
+def test_narrow_mobilenets_have_more_delicate_blocks() -> None:
+    mobilenet = ENCODERS["mobilenet"]
+    wide = ("conv1", "conv_dw_1")
+    for width in (0.5, 0.75, 1.0):
+        assert mobilenet.delicate(EncoderOptions(size=32, width=width)) == wide
+    narrow = mobilenet.delicate(EncoderOptions(size=32, width=0.25))
+    assert narrow == (*wide, "conv_pw_1", "conv_dw_2")
+    # All of them are blocks of the network.
+    network = mobilenet.build(EncoderOptions(size=32, width=0.25), None)
+    assert set(narrow) <= {block.name for block in encoder_blocks(network)}
+
+
+def test_an_encoder_without_delicate_blocks_has_none_where_it_is_narrow() -> None:
+    assert ENCODERS["mobilenet_v2"].delicate(EncoderOptions(size=32, width=0.35)) == ()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import tiny
 
-from edgecap_runtime.bundle import ModelFile, write_bundle
+from edgecap_runtime.bundle import ModelFile, read_model, write_bundle
 from edgecap_runtime.cli import main
 from edgecap_runtime.describing import describe
 
@@ -216,3 +216,25 @@ def test_show_prints_it_and_json_cuts_nothing(
     shown = json.loads(capsys.readouterr().out)
     assert shown["source"]["quantization"] == QUANTIZATION
     assert shown["parity"] == PARITY
+
+
+@pytest.mark.parametrize(
+    ("processor", "line"),
+    [
+        ("any", "processor: any"),
+        ("vnni", "processor: vnni; on x86 without it its 8-bit products could overflow, so"),
+    ],
+)
+def test_the_processor_of_an_onnx_file_is_shown(
+    processor: str, line: str, plain_onnx: Path, plain_tflite: Path, tmp_path: Path
+) -> None:
+    for plain in (plain_onnx, plain_tflite):
+        path = tmp_path / f"small{plain.suffix}"
+        write_bundle(plain, tiny.tiny_manifest(processor=processor), path)
+        shown = [text for text in describe(read_model(path)) if text.startswith("processor")]
+        if plain is plain_onnx:
+            assert len(shown) == 1
+            assert shown[0].startswith(line)
+        else:
+            # LiteRT's products are right on all.
+            assert shown == []

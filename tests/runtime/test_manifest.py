@@ -47,6 +47,7 @@ def changed(entries: dict[str, bytes], **changes: object) -> dict[str, bytes]:
         tiny_manifest(kind="prefix", prefix=PREFIXES["fixed"]),
         tiny_manifest(one_call=SearchInside(8, min_words=2, no_repeat_ngram=3)),
         tiny_manifest(greedy=SearchInside(7, min_words=1), one_call=SearchInside(7, min_words=1)),
+        tiny_manifest(processor="vnni"),
     ],
     ids=[
         "all",
@@ -57,6 +58,7 @@ def changed(entries: dict[str, bytes], **changes: object) -> dict[str, bytes]:
         "fixed prefix",
         "one call",
         "search",
+        "processor",
     ],
 )
 def test_round_trip(manifest: Manifest) -> None:
@@ -134,6 +136,14 @@ def test_a_file_of_version_1_1_says_nothing_of_searches() -> None:
     entries = changed(tiny_manifest().to_entries(), format_version="1.1", one_call=..., greedy=...)
     read = Manifest.from_entries(entries)
     assert (read.one_call, read.greedy) == (None, None)
+
+
+@pytest.mark.parametrize("version", ["1.3", "1.4"])
+def test_a_file_that_names_no_processor_may_be_right_on_vnni_alone(version: str) -> None:
+    manifest = tiny_manifest()
+    assert manifest.processor == "any"
+    entries = changed(manifest.to_entries(), format_version=version, processor=...)
+    assert Manifest.from_entries(entries).processor == "vnni"
 
 
 @pytest.mark.parametrize("key", ["greedy", "one_call"])
