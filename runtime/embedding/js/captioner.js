@@ -30,7 +30,10 @@ export class OnnxCaptioner {
     }
     const words = textOf(entries, "vocabulary.txt").split("\n");
     if (words.at(-1) === "") words.pop();
-    const session = await ort.InferenceSession.create(bytes, options);
+    // Products that don't saturate, where the file's own might: see docs/format.md.
+    const careful = { extra: { session: { x64quantprecision: "1" } } };
+    const needed = about.processor === "any" ? {} : careful;
+    const session = await ort.InferenceSession.create(bytes, { ...needed, ...options });
     return new OnnxCaptioner(ort, session, about, words);
   }
 
