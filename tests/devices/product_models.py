@@ -16,7 +16,16 @@ from edgecap_export.onnx_int4 import Chosen, narrow_products
 from edgecap_export.onnx_overflow import rounded_rows
 from edgecap_export.onnx_quantization import _dynamic
 
-__all__ = ["PAIRED", "SIDE", "Case", "Shape", "dynamic_cases", "static_cases", "write_pairs"]
+__all__ = [
+    "PAIRED",
+    "SIDE",
+    "Case",
+    "Shape",
+    "dynamic_cases",
+    "litert_cases",
+    "static_cases",
+    "write_pairs",
+]
 
 SIDE = 6
 """Height and width of what convolutions read."""
@@ -328,3 +337,90 @@ def lstm(given: np.ndarray, kernel: np.ndarray, recurrent: np.ndarray) -> np.nda
         hidden = out * np.tanh(carried)
         outputs.append(hidden)
     return np.array(outputs)
+
+
+def litert_cases(folder: Path) -> list[Case]:
+    """Write products for LiteRT by the quantizer that edgecap uses."""
+    import tensorflow as tf
+
+    random, cases = np.random.default_rng(2), []
+    for name in ("pointwise", "pointwise-odd", "wide", "wide-odd", "depthwise"):
+        shape = SHAPES[name]
+        rows = np.ones((shape.outputs, shape.inputs)) * _LARGEST
+        rows[8:] = random.choice([-_LARGEST, _LARGEST], rows[8:].shape)
+        given = extreme_bytes(random, (shape.channels, SIDE, SIDE)).transpose(0, 2, 3, 1)
+        weights = shape.shaped(rows)
+        expected = shape.sums(given.transpose(0, 3, 1, 2), weights).transpose(0, 2, 3, 1)
+        depthwise = shape.groups > 1
+        order = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
+        kernel = weights.transpose(order).astype(np.float32)
+        function = convolve(tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d, kernel)
+        pictures = given.astype(np.float32)
+        path = folder / f"static-{name}.tflite"
+        path.write_bytes(litert(function, pictures, static=True, bits=8))
+        np.savez(path.with_suffix(".npz"), x=pictures)
+        # Scales may be rounded to float32, so that a tie goes either way.
+        step = (max(expected.max(), 0) - min(expected.min(), 0)) / 255
+        cases.append(Case(path.name, expected, 1.01 * step))
+    for inputs, bits in itertools.product((64, 255), (8, 4)):
+        vectors = extreme_floats(random, inputs)
+        weights = random.choice([-1.0, 1.0], (inputs, 16))
+        weights[:, :8] = 1
+        path = folder / f"dynamic-{bits}-{inputs}.tflite"
+        function = multiply(weights.astype(np.float32))
+        path.write_bytes(litert(function, vectors, static=False, bits=bits))
+        np.savez(path.with_suffix(".npz"), x=vectors)
+        # The weights are whole steps; each input is off by a step at most.
+        cases.append(Case(path.name, vectors.astype(np.float64) @ weights, inputs * 2 / 255))
+    return cases
+
+
+def convolve(operator: Any, kernel: np.ndarray) -> Any:
+    return lambda x: operator(x, kernel, [1] * 4, "VALID")
+
+
+def multiply(weights: np.ndarray) -> Any:
+    return lambda x: x @ weights
+
+
+def litert(function: Any, given: np.ndarray, *, static: bool, bits: int) -> bytes:
+    """A function of one input as a quantized .tflite."""
+    import tensorflow as tf
+    from litert_quantizer import qtyping
+    from litert_quantizer.quantizer import Quantizer
+    from litert_quantizer.recipe_manager import RecipeManager
+
+    module = tf.Module()
+    module.call = tf.function(function, input_signature=[tf.TensorSpec(given.shape, tf.float32)])
+    concrete = module.call.get_concrete_function()
+    plain = tf.lite.TFLiteConverter.from_concrete_functions([concrete], module).convert()
+    manager = RecipeManager()
+    channels = qtyping.QuantGranularity.CHANNELWISE
+    operators = qtyping.TFLOperationName
+    if static:
+        for operator in (operators.CONV_2D, operators.DEPTHWISE_CONV_2D):
+            manager.add_static_config(
+                ".*",
+                operator,
+                activation_num_bits=8,
+                weight_num_bits=bits,
+                weight_granularity=channels,
+            )
+    else:
+        manager.add_dynamic_config(
+            ".*", operators.FULLY_CONNECTED, num_bits=bits, granularity=channels
+        )
+    quantizer = Quantizer(plain, manager.get_quantization_recipe())
+    ranges = None
+    if static:
+        (name,) = quantizer_inputs(plain)
+        ranges = quantizer.calibrate({"serving_default": [{name: given}]})
+    return bytes(quantizer.quantize(ranges).quantized_model)
+
+
+def quantizer_inputs(plain: bytes) -> list[str]:
+    """The names of the inputs of a model's only signature."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    (signature,) = Interpreter(model_content=plain).get_signature_list().values()
+    return list(signature["inputs"])

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from product_models import PAIRED, Case, dynamic_cases, static_cases, write_pairs
+from product_models import (
+    PAIRED,
+    Case,
+    dynamic_cases,
+    litert_cases,
+    static_cases,
+    write_pairs,
+)
 
 from edgecap_bench.emulation.processors import PROCESSORS
 from edgecap_bench.machine import processor_flags
@@ -30,7 +37,7 @@ Answers = dict[str, np.ndarray]
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     folder = tmp_path_factory.mktemp("products")
-    cases = [*static_cases(folder), *dynamic_cases(folder)]
+    cases = [*static_cases(folder), *dynamic_cases(folder), *litert_cases(folder)]
     return folder, cases, write_pairs(folder)
 
 
