@@ -255,14 +255,16 @@ def test_export_calibrates_on_a_folder_and_changes_the_recipe(
     assert "left out of the calibration: " in done.stderr
     assert "broken.jpg" in done.stderr
     made = read_manifest(path).source["quantization"]
-    assert made["recipe"]["keep_float"] == ["conv1", "conv_dw_1", "conv_pw_1"]
+    # The last one by itself: it is delicate in a narrow MobileNet.
+    kept = ["conv1", "conv_dw_1", "conv_pw_1", "conv_dw_2"]
+    assert made["recipe"]["keep_float"] == kept
     assert made["recipe"]["ranges"] == "percentile"
     assert made["recipe"]["bias_correction"] is False
     assert made["calibration"]["seed"] == 5
     assert len(made["calibration"]["names"]) == 32
     shown = run("show", path)
     assert "calibration: 32 photographs, seed 5" in shown.output
-    assert "kept in float32: conv1, conv_dw_1, conv_pw_1" in shown.output
+    assert f"kept in float32: {', '.join(kept)}" in shown.output
 
 
 @pytest.mark.parametrize("processor", ["any", "vnni"])
