@@ -534,7 +534,6 @@ STATIC = ("export", "RUN", "-o", "x.tflite", "--quantize", "static-int8")
         (("export", "RUN", "-o", "x.tflite", "--all-blocks"), "all of the encoder in"),
         (("export", "RUN", "-o", "x.tflite", "--processor", "vnni"), "for .onnx files alone"),
         (("export", "RUN", "-o", "x.onnx", "--processor", "vnni"), "an encoder in static-int8"),
-        (("export", "RUN", "-o", "x.onnx", "--processor", "avx2"), "'avx2'"),
         ((*AUTO, "--data", "DATA", "--processor", "vnni"), "name a recipe"),
         (("export", "EXPORTED", "-o", "x.tflite"), "give the run that it was made from"),
         (("export", "RUN", "-o", "x.tflite", "--max-mb", "9"), "a budget of --quantize auto"),
