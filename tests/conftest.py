@@ -1,0 +1,57 @@
+"""What all tests share: which files come first, and results that both workers of a run use."""
+
+from __future__ import annotations
+
+import os
+
+# Each worker of pytest-xdist has one core: a pool of OpenBLAS' threads would only spin in its way.
+# Before anything imports numpy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import fcntl
+import hashlib
+import pickle
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LONGEST_FIRST = ()
+"""Files that take half a minute and more, the longest first: no worker waits for one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files come first; the others stay in their order behind them."""
+    order = {name: index for index, name in enumerate(LONGEST_FIRST)}
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: order.get(item.path.relative_to(tests).as_posix(), len(order)))
+
+
+Once = Callable[[str, Callable[[Path], Any]], Any]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a thing once per run of pytest, however many workers ask for it.
+
+    Called with a key that says all that the thing depends on, and a function that makes it in an
+    empty folder; returns a copy of what that function returned. Nobody may change its files.
+    """
+    base = tmp_path_factory.getbasetemp()
+    # Workers have folders of their own in the run's.
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once"
+
+    def make_once(key: str, make: Callable[[Path], Any]) -> Any:
+        folder = shared / hashlib.sha256(key.encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        made = folder / "made.pickle"
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                value = make(Path(tempfile.mkdtemp(dir=folder)))
+                made.write_bytes(pickle.dumps(value))
+        return pickle.loads(made.read_bytes())
+
+    return make_once
