@@ -11,13 +11,16 @@ COMPAT := .venv-compat
 demo: $(INSTALLED)
 	$(BIN)/edgecap demo -o demo
 
+# Files in the order of tests/conftest.py, the longest first, and not by their number of tests.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(INSTALLED) lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest $(WORKERS)
 
 # What exports, loads and captions, alone: for a processor of another kind than the one before.
 # faulthandler is off, for a library that hides parts of a processor catches its signal.
 test-processor: $(INSTALLED)
-	$(BIN)/pytest -p no:faulthandler -n 2 --dist loadfile -m processor tests/export tests/edgecap
+	$(BIN)/pytest -p no:faulthandler $(WORKERS) -m processor tests/export tests/edgecap
 
 # The devices without one: ARM programs under qemu, a browser, apps in other languages. README names
 # the packages of Debian that it takes; as root it installs them. Without them it skips, and says so.

@@ -18,7 +18,33 @@ from typing import Any
 
 import pytest
 
-LONGEST_FIRST = ()
+LONGEST_FIRST = (
+    "export/test_tflite_recipes.py",
+    "edgecap/test_training.py",
+    "edgecap/test_training_phases.py",
+    "edgecap/test_shipped.py",
+    "edgecap/test_commands.py",
+    "bench/test_systems.py",
+    "export/test_prefix_export.py",
+    "export/test_search_inside.py",
+    "export/test_onnx_recipes.py",
+    "bench/test_decoders.py",
+    "edgecap/test_pooling.py",
+    "export/test_export.py",
+    "export/test_one_call.py",
+    "edgecap/test_attention.py",
+    "edgecap/test_importing_command.py",
+    "bench/test_whole_run.py",
+    "edgecap/test_importing_exported.py",
+    "edgecap/test_tuning.py",
+    "bench/test_recipes.py",
+    "edgecap/test_naming.py",
+    "export/test_blocks.py",
+    "edgecap/test_sensitivity.py",
+    "edgecap/test_cards.py",
+    "export/test_calibration.py",
+    "bench/test_processors.py",
+)
 """Files that take half a minute and more, the longest first: no worker waits for one at the end."""
 
 

@@ -163,7 +163,8 @@ def write_report(folder: Path, run: Path, photos: Path) -> Path:
         [
             *(sys.executable, str(LATENCY), str(run), "--photos", str(photos), "-o", str(out)),
             *("--targets", "keras,tflite:float32,onnx:float32", "--beam", "1,2", "--rounds", "2"),
-            *("--threads", "1,2", "--import-repeats", "1"),
+            # Quick: two cold starts of each target and not five, which for Keras take 5 s each.
+            *("--threads", "1,2", "--quick", "--import-repeats", "1"),
             *("--data", str(data), "--images", str(photos), "--split", "dev"),
         ],
         capture_output=True,

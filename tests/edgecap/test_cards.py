@@ -30,7 +30,7 @@ def published(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPath
     other = folder / "other"
     shutil.copytree(tiny_run, other)
     with_seed(other, 7)
-    mine = folder / tiny_run.name
+    mine = folder / "run" / tiny_run.name
     shutil.copytree(tiny_run, mine)
     (mine / "history.csv").write_text("epoch,loss,dev_bleu4\n1,2.5,\n2,1.5,30.1\n")
     (folder / "mine.md").write_text(
