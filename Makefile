@@ -11,13 +11,17 @@ COMPAT := .venv-compat
 demo: $(INSTALLED)
 	$(BIN)/edgecap demo -o demo
 
+# Files in the order of tests/conftest.py, the longest first, and not by their number of tests.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(INSTALLED) lint
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest $(WORKERS)
 
 # What exports, loads and captions, as an x86-64 without VNNI would: parts of this one are hidden.
 # faulthandler is off, for the library that hides them catches its signal.
 test-processor: $(INSTALLED)
-	$(BIN)/python -m edgecap_bench.emulation.mask Haswell $(BIN)/python -m pytest -p no:faulthandler -n 2 --dist loadfile -m processor tests/export tests/edgecap
+	$(BIN)/python -m edgecap_bench.emulation.mask Haswell \
+		$(BIN)/python -m pytest -p no:faulthandler $(WORKERS) -m processor tests/export tests/edgecap
 
 # The devices without one: ARM programs under qemu, a browser, apps in other languages. README names
 # the packages of Debian that it takes; as root it installs them. Without them it skips, and says so.

@@ -16,6 +16,8 @@ from PIL import Image
 
 from edgecap_bench.targets import Plan
 
+from ..conftest import Once
+
 LATENCY = Path(__file__).parents[2] / "bench" / "latency.py"
 
 # Speaks as a worker does. What it is to do wrong, and when, is its first argument.
@@ -76,9 +78,13 @@ def requests_of(tmp_path: Path) -> Callable[[str], list[dict[str, Any]]]:
 
 
 @pytest.fixture(scope="session")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(once: Once) -> Path:
     """A folder of three JPEGs of 500 x 375 that look different."""
-    folder = tmp_path_factory.mktemp("photos")
+    return once("bench photos", write_photos)
+
+
+def write_photos(folder: Path) -> Path:
+    """Write the photographs of `photos`; returns their folder."""
     rng = np.random.default_rng(5)
     for place in range(3):
         low = Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8))
@@ -131,16 +137,23 @@ def write_run(folder: Path, decoder: str, seed: int = 7, **options: Any) -> Path
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(once: Once) -> Path:
     """A captioner whose decoder steps."""
-    return write_run(tmp_path_factory.mktemp("run"), "lstm", embedding=16, units=24)
+    return once(
+        "bench run", lambda folder: write_run(folder / "run", "lstm", embedding=16, units=24)
+    )
 
 
 @pytest.fixture(scope="session")
-def whole_run(run: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole_run(once: Once, run: Path, photos: Path) -> Path:
     """The report folder of `bench/latency.py` on the tiny captioner, with a dataset to score."""
-    out = tmp_path_factory.mktemp("bench") / "report"
-    data = tmp_path_factory.mktemp("data")
+    return once("bench report", lambda folder: write_report(folder, run, photos))
+
+
+def write_report(folder: Path, run: Path, photos: Path) -> Path:
+    """Write the report of `whole_run`; returns its folder."""
+    out, data = folder / "report", folder / "data"
+    data.mkdir()
     lines = ["image,caption,split"]
     for place in range(3):
         split = "train" if place == 0 else "dev"
@@ -150,7 +163,8 @@ def whole_run(run: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory)
         [
             *(sys.executable, str(LATENCY), str(run), "--photos", str(photos), "-o", str(out)),
             *("--targets", "keras,tflite:float32,onnx:float32", "--beam", "1,2", "--rounds", "2"),
-            *("--threads", "1,2", "--import-repeats", "1"),
+            # Quick: two cold starts of each target and not five, which for Keras take 5 s each.
+            *("--threads", "1,2", "--quick", "--import-repeats", "1"),
             *("--data", str(data), "--images", str(photos), "--split", "dev"),
         ],
         capture_output=True,

@@ -100,7 +100,7 @@ def test_each_file_is_checked(report: dict[str, Any], whole_run: Path) -> None:
         if of_file:
             assert row["check"]["passed"] is True
             assert row["check"]["largest"] <= row["check"]["tolerance"]
-    said = " ".join((whole_run / "stdout.txt").read_text().split())
+    said = " ".join((whole_run / "stderr.txt").read_text().split())
     assert "say here what they said where they were exported" in said
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ..conftest import Once
+
 COCO_SCORES = (
     Path(__file__).resolve().parents[3]
     / "shared/data/caption_metrics/fakecap_val2014_subset126_reference_scores.json"
@@ -73,18 +75,23 @@ def write_tiny_dataset(folder: Path, train: int = 24, dev: int = 8) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_data(once: Once) -> Path:
     """A folder in the Flickr8k layout: 24 training and 8 dev images."""
-    return write_tiny_dataset(tmp_path_factory.mktemp("data") / "tiny")
+    return once("tiny data", lambda folder: write_tiny_dataset(folder / "tiny"))
 
 
 @pytest.fixture(scope="session")
-def tiny_weights(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_weights(once: Once, tiny_data: Path) -> Path:
     """Random encoder weights whose features tell the colours apart.
 
     In a MobileNet as it is born, signals shrink from layer to layer until nothing is left: its
     batch norm has to have seen pictures once.
     """
+    return once("tiny weights", lambda folder: write_weights(folder, tiny_data))
+
+
+def write_weights(folder: Path, data: Path) -> Path:
+    """Write the weights of `tiny_weights`; returns their file."""
     import keras
 
     keras.utils.set_random_seed(1)
@@ -94,7 +101,7 @@ def tiny_weights(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     pixels = np.stack(
         [
             np.asarray(Image.open(path).resize((32, 32)), np.float32) / 127.5 - 1
-            for path in sorted((tiny_data / "images").iterdir())
+            for path in sorted((data / "images").iterdir())
         ]
     )
     for layer in network.layers:
@@ -102,7 +109,7 @@ def tiny_weights(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
             layer.momentum = 0.5
     for _ in range(12):
         network(pixels, training=True)
-    path = tmp_path_factory.mktemp("weights") / "tiny.weights.h5"
+    path = folder / "tiny.weights.h5"
     network.save_weights(path)
     return path
 
@@ -150,6 +157,6 @@ def learn_colours(folder: Path, data: Path, weights: Path, *more: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_data: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_run(once: Once, tiny_data: Path, tiny_weights: Path) -> Path:
     """A run that has learned the colours."""
-    return learn_colours(tmp_path_factory.mktemp("runs") / "tiny", tiny_data, tiny_weights)
+    return once("tiny run", lambda folder: learn_colours(folder / "tiny", tiny_data, tiny_weights))

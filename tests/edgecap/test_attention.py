@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,21 @@ from edgecap.decoders.attention import AttentionOptions
 from edgecap.encoders import ENCODERS, EncoderOptions
 from edgecap.encoders.pooling import POOLINGS, places_of
 from edgecap.training.session import TrainingSession
-from edgecap_export import choose_calibration, export, flatbuffer
+from edgecap_export import (
+    Calibration,
+    ExportReport,
+    Prover,
+    choose_calibration,
+    export,
+    flatbuffer,
+    recipe_named,
+)
 from edgecap_runtime import Captioner
 from edgecap_runtime.backends import open_backend
 from edgecap_runtime.bundle import read_manifest
 from edgecap_runtime.errors import OptionError
 
+Write = Callable[[str, str], ExportReport]
 PLACES, CHANNELS, WORDS, LONGEST = 6, 5, 20, 7
 SMALL = AttentionOptions(places=PLACES, embedding=8, units=12, attention=9)
 SETTINGS = (
@@ -157,6 +168,38 @@ def run(tiny_data: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFa
     return folder / "run"
 
 
+@pytest.fixture(scope="module")
+def prover(run: Path, tiny_data: Path) -> Prover:
+    """What Keras says of all photographs, for all files."""
+    return Prover(TrainedCaptioner.load(run).source(), sorted((tiny_data / "images").iterdir()))
+
+
+@pytest.fixture(scope="module")
+def calibration(prover: Prover) -> Calibration:
+    return choose_calibration(prover.pictures.names, prover.source.preparation)
+
+
+@pytest.fixture(scope="module")
+def written(
+    prover: Prover, calibration: Calibration, tmp_path_factory: pytest.TempPathFactory
+) -> Write:
+    """Gives the report on a recipe's file of a format, which is written when first asked for."""
+    folder = tmp_path_factory.mktemp("files")
+
+    @functools.cache
+    def write(recipe: str, suffix: str) -> ExportReport:
+        return export(
+            prover.source,
+            folder / f"{recipe}{suffix}",
+            recipe=recipe,
+            prover=prover,
+            gate=False,
+            calibration=calibration if recipe_named(recipe).calibrated else None,
+        )
+
+    return write
+
+
 def test_it_is_trained_like_any_other(run: Path) -> None:
     design = read_design(run)
     assert design.encoder_options.pooling == "map"
@@ -165,10 +208,9 @@ def test_it_is_trained_like_any_other(run: Path) -> None:
     assert [epoch["phase"] for epoch in design.provenance["curve"]][-1] == "captions"
 
 
-def test_no_result_of_a_tflite_file_is_what_it_was_given(run: Path, tmp_path: Path) -> None:
+def test_no_result_of_a_tflite_file_is_what_it_was_given(written: Write) -> None:
     """LiteRT.js answers with what lay in memory where a state that no word changes is both."""
-    path = tmp_path / "a.tflite"
-    export(TrainedCaptioner.load(run).source(), path, recipe="float32", gate=False)
+    path = written("float32", ".tflite").path
     model = flatbuffer.read(path.read_bytes())
     for called in model.signatureDefs:
         given, said = (
@@ -189,21 +231,12 @@ def test_no_result_of_a_tflite_file_is_what_it_was_given(run: Path, tmp_path: Pa
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
 @pytest.mark.parametrize("recipe", ["float32", "dynamic-int8", "static-int8", "small"])
 def test_its_files_say_what_it_says(
-    run: Path, tiny_data: Path, suffix: str, recipe: str, tmp_path: Path
+    written: Write, tiny_data: Path, suffix: str, recipe: str
 ) -> None:
     photographs = sorted((tiny_data / "images").iterdir())
-    calibrated = recipe in ("static-int8", "small")
     # The random encoder's features differ by so little that rounding may tell colours apart
     # no longer: what is asked here is that each file is written and captions.
-    source = TrainedCaptioner.load(run).source()
-    report = export(
-        source,
-        tmp_path / f"captioner{suffix}",
-        recipe=recipe,
-        images=photographs,
-        gate=False,
-        calibration=choose_calibration(photographs, source.preparation) if calibrated else None,
-    )
+    report = written(recipe, suffix)
     assert report.parity is not None
     assert report.parity.token_exact_greedy >= (0.9 if recipe.startswith(("f", "d")) else 0.3)
     with Captioner.load(report.path, threads=1) as captioner:

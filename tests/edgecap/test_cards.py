@@ -30,7 +30,9 @@ def published(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPath
     other = folder / "other"
     shutil.copytree(tiny_run, other)
     with_seed(other, 7)
-    (tiny_run / "history.csv").write_text("epoch,loss,dev_bleu4\n1,2.5,\n2,1.5,30.1\n")
+    mine = folder / "run" / tiny_run.name
+    shutil.copytree(tiny_run, mine)
+    (mine / "history.csv").write_text("epoch,loss,dev_bleu4\n1,2.5,\n2,1.5,30.1\n")
     (folder / "mine.md").write_text(
         "What it is.\n\n## Known faults\n\nSees squares.\n\n## Thanks\n\nAll.\n"
     )
@@ -38,7 +40,7 @@ def published(tiny_run: Path, tiny_data: Path, tmp_path_factory: pytest.TempPath
         targets = (("tflite", "float32"), ("tflite", "static-int8"))
         patch.setattr("edgecap.targets.TARGETS", targets)
         done = run(
-            "publish", tiny_run, "-o", folder / "tiny", "--licence", "CC0-1.0",
+            "publish", mine, "-o", folder / "tiny", "--licence", "CC0-1.0",
             "--data", tiny_data, "--other-seed", other, "--notes", folder / "mine.md",
         )  # fmt: skip
     assert done.exit_code == 0, done.output

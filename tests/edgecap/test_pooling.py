@@ -9,7 +9,7 @@ import pytest
 
 from edgecap.captioner import TrainedCaptioner
 from edgecap.encoders.pooling import POOLINGS
-from edgecap_export import export
+from edgecap_export import Prover, export
 from edgecap_runtime import Captioner
 
 from .conftest import learn_colours
@@ -40,16 +40,22 @@ def pooled(
     return loaded
 
 
+@pytest.fixture(scope="module")
+def prover(pooled: TrainedCaptioner, tiny_data: Path) -> Prover:
+    """What Keras says of all photographs, for all files of a captioner."""
+    return Prover(pooled.source(), sorted((tiny_data / "images").iterdir()))
+
+
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
 @pytest.mark.parametrize("recipe", ["float32", "dynamic-int8"])
 def test_a_file_says_what_the_captioner_says(
-    pooled: TrainedCaptioner, tiny_data: Path, suffix: str, recipe: str, tmp_path: Path
+    prover: Prover, tiny_data: Path, suffix: str, recipe: str, tmp_path: Path
 ) -> None:
     photographs = sorted((tiny_data / "images").iterdir())
     path = tmp_path / f"captioner{suffix}"
     # The random encoder's features differ by so little that the decoder's standardising enlarges
     # the last bit past the gate.
-    report = export(pooled.source(), path, recipe=recipe, images=photographs, gate=False)
+    report = export(prover.source, path, recipe=recipe, prover=prover, gate=False)
     assert report.parity is not None
     assert report.parity.token_exact_greedy >= (1 if recipe == "float32" else 0.9)
     with Captioner.load(path, threads=1) as captioner:

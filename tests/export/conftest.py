@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -166,6 +167,22 @@ def padded_source() -> CaptionerSource:
     return trained(Padded)
 
 
+def all_exported(once, prover: Prover) -> dict[tuple[str, str], ExportReport]:
+    """All formats and recipes; a file below its gate is here all the same, for the tests to see."""
+
+    def write(folder: Path, suffix: str, recipe: str) -> ExportReport:
+        path = folder / f"{recipe}{suffix}"
+        return export(prover.source, path, recipe=recipe, prover=prover, gate=False)
+
+    return {
+        (suffix, recipe): once(
+            f"exported {prover.source.decoder.name} {recipe}{suffix}",
+            partial(write, suffix=suffix, recipe=recipe),
+        )
+        for suffix, recipe in COMBINATIONS
+    }
+
+
 @pytest.fixture(scope="session", params=["bidirectional", "padded"])
 def prefix_source(request) -> CaptionerSource:
     """A captioner whose decoder reads the whole prefix for each word."""
@@ -178,20 +195,8 @@ def prefix_prover(prefix_source: CaptionerSource) -> Prover:
 
 
 @pytest.fixture(scope="session")
-def prefix_exported(
-    tmp_path_factory, prefix_source, prefix_prover
-) -> dict[tuple[str, str], ExportReport]:
-    folder = tmp_path_factory.mktemp("prefix")
-    return {
-        (suffix, recipe): export(
-            prefix_source,
-            folder / f"{recipe}{suffix}",
-            recipe=recipe,
-            prover=prefix_prover,
-            gate=False,
-        )
-        for suffix, recipe in COMBINATIONS
-    }
+def prefix_exported(once, prefix_prover) -> dict[tuple[str, str], ExportReport]:
+    return all_exported(once, prefix_prover)
 
 
 @pytest.fixture(scope="session")
@@ -205,15 +210,8 @@ def few(source: CaptionerSource) -> Prover:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory, source, prover) -> dict[tuple[str, str], ExportReport]:
-    """All formats and recipes; a file below its gate is here all the same, for the tests to see."""
-    folder = tmp_path_factory.mktemp("exported")
-    return {
-        (suffix, recipe): export(
-            source, folder / f"{recipe}{suffix}", recipe=recipe, prover=prover, gate=False
-        )
-        for suffix, recipe in COMBINATIONS
-    }
+def exported(once, prover) -> dict[tuple[str, str], ExportReport]:
+    return all_exported(once, prover)
 
 
 @pytest.fixture(scope="session")
@@ -236,35 +234,38 @@ Write = Callable[..., ExportReport]
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory, request, calibration) -> Write:
+def written(once, request, calibration) -> Write:
     """Gives the report on a tiny captioner's file, which is written when it is first asked for.
 
     kind: "step", "limited", "bidirectional" or "padded"; recipe: a name, or a recipe of a name of
     its own; options: `search` and `one_call` of `export`.
     """
-    folder = tmp_path_factory.mktemp("written")
     provers: dict[str, Prover] = {}
     fixtures = {"step": "source", "limited": "limited"}
-    reports: dict[tuple[object, ...], ExportReport] = {}
+    reports: dict[str, ExportReport] = {}
 
     def write(
         kind: str, recipe: str | Recipe, suffix: str = ".tflite", **options: bool
     ) -> ExportReport:
         chosen = recipe_named(recipe) if isinstance(recipe, str) else recipe
-        if kind not in provers:
-            fixture = fixtures.get(kind, f"{kind}_source")
-            provers[kind] = Prover(request.getfixturevalue(fixture), photographs(20, seed=1))
-        key = (kind, chosen, suffix, *sorted(options.items()))
-        if key not in reports:
-            reports[key] = export(
+
+        def export_to(folder: Path) -> ExportReport:
+            if kind not in provers:
+                fixture = fixtures.get(kind, f"{kind}_source")
+                provers[kind] = Prover(request.getfixturevalue(fixture), photographs(20, seed=1))
+            return export(
                 provers[kind].source,
-                folder / f"{len(reports)}-{kind}-{chosen.name}{suffix}",
+                folder / f"{kind}-{chosen.name}{suffix}",
                 recipe=chosen,
                 prover=provers[kind],
                 calibration=calibration if chosen.calibrated else None,
                 gate=False,
                 **options,
             )
+
+        key = f"written {kind} {chosen} {suffix} {sorted(options.items())}"
+        if key not in reports:
+            reports[key] = once(key, export_to)
         return reports[key]
 
     return write
