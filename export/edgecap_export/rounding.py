@@ -6,7 +6,6 @@ Arrays here are matrices [outputs, inputs]; layers without one are brought into 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,42 +30,56 @@ INT4_LARGEST = 7
 _DAMPING = 0.01
 _BLOCK = 128
 _PATCHES = 100
+_TOGETHER = 256
+"""Vectors that are multiplied at once."""
 _SHRINKING = np.linspace(0.5, 1.0, 26)
 
 
-@dataclass
 class Moments:
     """First and second moments of what a layer is given, gathered picture by picture."""
 
-    count: int = 0
-    """How many vectors."""
-    total: Floats | float = 0.0
-    """Their sum, [inputs]."""
-    products: Floats | float = 0.0
-    """Sum of their outer products, [inputs, inputs]; stays 0 where only the mean is wanted."""
+    def __init__(self) -> None:
+        self.count = 0
+        """How many vectors."""
+        self._total: Floats | float = 0.0
+        self._products: Floats | float = 0.0
+        # A word is one vector: its outer product alone would be added to millions of numbers.
+        self._waiting: list[NDArray[np.float32]] = []
 
     def add(self, vectors: NDArray[np.float32], *, second: bool) -> None:
-        """Add vectors, [n, inputs]."""
+        """Add vectors, [n, inputs]; second: the second moments are wanted too."""
         self.count += len(vectors)
-        self.total = self.total + vectors.sum(axis=0, dtype=np.float64)
+        self._total = self._total + vectors.sum(axis=0, dtype=np.float64)
         if second:
-            # float32 products of a few hundred vectors, summed up in float64.
-            self.products = self.products + (vectors.T @ vectors).astype(np.float64)
+            self._waiting.append(np.array(vectors))
+            if sum(map(len, self._waiting)) >= _TOGETHER:
+                self._multiply()
 
     def with_those_of(self, other: Moments) -> Moments:
         """Give the moments of both lots of vectors together."""
-        return Moments(
-            self.count + other.count, self.total + other.total, self.products + other.products
-        )
+        both = Moments()
+        both.count = self.count + other.count
+        both._total = self._total + other._total
+        both._products = self._multiply() + other._multiply()
+        return both
+
+    def _multiply(self) -> Floats | float:
+        """Return the sum of all outer products, [inputs, inputs]; 0 where none was wanted."""
+        if self._waiting:
+            # float32 products of a few hundred vectors, summed up in float64.
+            vectors = np.concatenate(self._waiting)
+            self._products = self._products + (vectors.T @ vectors).astype(np.float64)
+            self._waiting.clear()
+        return self._products
 
     @property
     def mean(self) -> Floats:
         """The mean vector, [inputs]."""
-        return np.asarray(self.total / self.count)
+        return np.asarray(self._total / self.count)
 
     def second(self, *, centred: bool) -> Floats:
         """Second moments, [inputs, inputs], about the mean or about 0."""
-        about_zero = np.asarray(self.products / self.count)
+        about_zero = np.asarray(self._multiply() / self.count)
         return about_zero - np.outer(self.mean, self.mean) if centred else about_zero
 
 
