@@ -1,26 +1,22 @@
 """A file tells by itself that it is on a processor where it is wrong.
 
-Eight-bit weights saturate in the 16-bit sums of an x86-64 without VNNI, such as qemu's Haswell.
+Eight-bit weights saturate in the 16-bit sums of an x86-64 without VNNI, such as a Haswell.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgecap_bench.emulation.processors import NATIVE, Processor, quickest
 from edgecap_export import recipe_named
 from edgecap_runtime.bundle import read_manifest
 
-QEMU = "qemu-x86_64-static"
-ROOT = Path(__file__).parents[2]
+HASWELL = quickest("Haswell")
 RECIPE = recipe_named("static-int8").changed(processor="vnni")
 """Full-range int8 weights."""
 UNSAFE = (
@@ -31,9 +27,7 @@ UNSAFE = (
 
 pytestmark = [
     pytest.mark.emulated,
-    pytest.mark.skipif(
-        shutil.which(QEMU) is None, reason="needs qemu-user-static (apt-get install)"
-    ),
+    pytest.mark.skipif(HASWELL.missing() is not None, reason=str(HASWELL.missing())),
 ]
 
 
@@ -61,20 +55,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def check(file: Path, cpu: str | None, prepare: str = "") -> tuple[int, dict[str, Any], str]:
-    """Run `edgecap-runtime check --json` in a process of its own.
-
-    cpu: one that qemu has, None for this machine's; prepare: code to run first.
-    """
+def check(file: Path, processor: Processor, prepare: str = "") -> tuple[int, dict[str, Any], str]:
+    """Run `edgecap-runtime check --json` in a process of its own, after the code `prepare`."""
     script = f"import sys\n{prepare}\nfrom edgecap_runtime.cli import main; sys.exit(main())"
-    python = os.path.realpath(sys.executable)
-    emulator = [] if cpu is None else [QEMU, "-cpu", cpu]
-    path = os.pathsep.join([str(ROOT / "runtime"), sysconfig.get_path("purelib")])
     done = subprocess.run(
-        [*emulator, python, "-c", script, "check", str(file), "--json"],
+        processor.python("-c", script, "check", file, "--json"),
         capture_output=True,
         text=True,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": path},
+        env=processor.environment(),
         timeout=600,
         check=False,
     )
@@ -84,7 +72,7 @@ def check(file: Path, cpu: str | None, prepare: str = "") -> tuple[int, dict[str
 
 @pytest.mark.parametrize("suffix", ["onnx", "tflite"])
 def test_the_file_passes_where_it_was_exported(exported: Path, suffix: str) -> None:
-    status, result, errors = check(exported / f"nano.{suffix}", None)
+    status, result, errors = check(exported / f"nano.{suffix}", NATIVE)
     assert (status, result["passed"], errors) == (0, True, "")
     # The same machine, another process: rounding alone, if that.
     assert result["largest"] < 1e-3
@@ -96,7 +84,7 @@ def test_it_fails_on_a_processor_that_saturates_opened_carelessly(exported: Path
     assert made_on is not None
     if "VNNI" not in made_on.machine.features or "neither" in made_on.machine.features:
         pytest.skip("this machine has no VNNI, so that the file is right where it has none")
-    status, result, _ = check(file, "Haswell", UNSAFE)
+    status, result, _ = check(file, HASWELL, UNSAFE)
     assert (status, result["passed"]) == (1, False)
     assert result["largest"] > result["tolerance"]
     wrong = [item for item in result["pictures"] if item["faults"]]
@@ -107,6 +95,6 @@ def test_it_fails_on_a_processor_that_saturates_opened_carelessly(exported: Path
 @pytest.mark.parametrize("suffix", ["onnx", "tflite"])
 def test_it_passes_there_by_products_that_do_not_saturate(exported: Path, suffix: str) -> None:
     """ONNX Runtime is told to take them; LiteRT has no others."""
-    status, result, _ = check(exported / f"nano.{suffix}", "Haswell")
+    status, result, _ = check(exported / f"nano.{suffix}", HASWELL)
     assert (status, result["passed"]) == (0, True), result["sentence"]
     assert result["careful"] == (suffix == "onnx")

@@ -16,7 +16,7 @@ from edgecap_bench.emulation.mask import masked, no_mask
 from edgecap_bench.emulation.programs import APT, QEMU_X86_64
 from edgecap_bench.emulation.systems import SYSTEMS, Pi
 
-__all__ = ["NATIVE", "PROCESSORS", "Processor"]
+__all__ = ["NATIVE", "PROCESSORS", "Processor", "quickest"]
 
 _RUNTIME = Path(edgecap_runtime.__file__).parents[1]
 
@@ -176,3 +176,12 @@ PROCESSORS: dict[str, Processor] = {
     )
 }
 """By name. qemu knows no AVX-512 and no VNNI: those take a machine that has them."""
+
+
+def quickest(cpu: str) -> Processor:
+    """Return the quickest way here to run programs on an x86-64 processor of `MASKS`.
+
+    Hidden features cost nothing, qemu a factor of 20 and more. What it returns may be `missing`.
+    """
+    masked = PROCESSORS[f"masked-{cpu.lower()}"]
+    return PROCESSORS.get(cpu.lower(), masked) if masked.missing() else masked
