@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,22 @@ def write_weights(folder: Path, data: Path) -> Path:
     path = folder / "tiny.weights.h5"
     network.save_weights(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of features for all tests that aren't about one."""
+    return tmp_path_factory.mktemp("features")
+
+
+def run_with_copies(trainer: Any, copies: Mapping[tuple[int, int], Path]) -> None:
+    """Train to the end, and copy the run's folder at (epoch, batch): as a kill then leaves it."""
+
+    def copy(epoch: int, done: int, total: int) -> None:
+        if (epoch, done) in copies:
+            shutil.copytree(trainer.folder, copies[epoch, done])
+
+    trainer.run(on_batch=copy)
 
 
 def save_with_other_words(run: Path, out: Path) -> Path:

@@ -43,11 +43,10 @@ def test_the_samples_are_small_and_their_sources_are_named() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mobilenet-lstm", "mobilenet-attention"])
-def test_it_keeps_its_words_on_the_samples(name: str, tmp_path: Path) -> None:
-    """No target of `edgecap demo` is refused on this processor, of either captioner."""
+def test_it_keeps_its_words_on_the_samples(tmp_path: Path) -> None:
+    """No target of `edgecap demo` is refused on this processor."""
     exports = export_targets(
-        find_run(name),
+        find_run("mobilenet-attention"),
         tmp_path,
         images=ParityImages.choose(data=None, split="", photos=None, limit=0),
         calibrate=CalibrationPhotos.samples(count=len(sample_photos()), seed=0),

@@ -26,7 +26,7 @@ from edgecap_runtime.errors import EdgecapError, OptionError
 from edgecap_runtime.preparation import Preparation
 from edgecap_runtime.vocabulary import Vocabulary
 
-from .conftest import TINY_SETTINGS
+from .conftest import TINY_SETTINGS, run_with_copies
 
 Opener = Callable[..., TrainingSession]
 
@@ -39,11 +39,11 @@ SMALL_MERGE = (
 )
 
 
-@pytest.fixture
-def open_session(tiny_data: Path, tiny_weights: Path, tmp_path: Path) -> Opener:
+@pytest.fixture(scope="session")
+def open_session(tiny_data: Path, tiny_weights: Path, feature_cache: Path) -> Opener:
     def opener(*more: str) -> TrainingSession:
         session = TrainingSession.open(tiny_data, settings=(*TINY_SETTINGS, *more), minimum_count=1)
-        session.encode(tiny_weights, cache=tmp_path / "cache")
+        session.encode(tiny_weights, cache=feature_cache)
         return session
 
     return opener
@@ -66,31 +66,31 @@ def test_learns_what_it_sees_and_writes_a_whole_run(open_session: Opener, tmp_pa
         np.testing.assert_array_equal(mine, theirs)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "reward_epochs", "killed_in"), [(4, 0, (3, 2)), (2, 2, (3, 1)), (2, 2, (4, 1))]
-)
+WORDS_THEN_CAPTIONS = ("training.epochs=3", "training.reward_epochs=2")
+KILLED_IN = ((3, 2), (4, 1), (5, 1))
+"""Epoch and batch: among words, as captions begin, and among them."""
+
+
+@pytest.fixture(scope="module")
+def killed(
+    open_session: Opener, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Trainer, dict[tuple[int, int], Path]]:
+    """A training that went on to its end, and its folder as it was when others were killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    cuts = {cut: folder / f"{cut[0]}-{cut[1]}" for cut in KILLED_IN}
+    trainer = open_session(*WORDS_THEN_CAPTIONS).trainer(folder / "whole")
+    run_with_copies(trainer, cuts)
+    return trainer, cuts
+
+
+@pytest.mark.parametrize("killed_in", KILLED_IN)
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(
     open_session: Opener,
-    tmp_path: Path,
-    epochs: int,
-    reward_epochs: int,
+    killed: tuple[Trainer, dict[tuple[int, int], Path]],
     killed_in: tuple[int, int],
 ) -> None:
-    settings = (f"training.epochs={epochs}", f"training.reward_epochs={reward_epochs}")
-    whole = open_session(*settings).trainer(tmp_path / "whole")
-    whole.run()
-
-    class KilledError(Exception):
-        pass
-
-    def kill(epoch: int, done: int, total: int) -> None:
-        if (epoch, done) == killed_in:
-            raise KilledError
-
-    first = open_session(*settings).trainer(tmp_path / "killed")
-    with pytest.raises(KilledError):
-        first.run(on_batch=kill)
-    again = open_session(*settings).trainer(tmp_path / "killed")
+    whole, cuts = killed
+    again = open_session(*WORDS_THEN_CAPTIONS).trainer(cuts[killed_in])
     again.resume()
     assert len(again.history) == killed_in[0] - 1
     again.run()
@@ -259,7 +259,7 @@ def test_loss_equals_cross_entropy_with_smoothed_one_hot_targets() -> None:
 
 
 def test_features_are_cached_by_all_that_they_depend_on(
-    open_session: Opener, tmp_path: Path
+    open_session: Opener, feature_cache: Path
 ) -> None:
     session = open_session()
     assert session.captioner is not None
@@ -279,15 +279,15 @@ def test_features_are_cached_by_all_that_they_depend_on(
 
     encoder = Counting(session.captioner.encoder)
     preparation = session.design.preparation
-    cached = image_features(encoder, preparation, paths, cache=tmp_path / "cache")
+    cached = image_features(encoder, preparation, paths, cache=feature_cache)
     assert not calls
     np.testing.assert_array_equal(cached, session.material.dev_features)
     other = type(preparation)(**{**vars(preparation), "resampling": "nearest"})
-    image_features(encoder, other, paths, cache=tmp_path / "cache")
+    image_features(encoder, other, paths, cache=feature_cache)
     assert sum(calls) == len(paths)
     weights = session.captioner.encoder.get_weights()
     session.captioner.encoder.set_weights([weights[0] + 0.01, *weights[1:]])
-    image_features(encoder, preparation, paths[:3], cache=tmp_path / "cache")
+    image_features(encoder, preparation, paths[:3], cache=feature_cache)
     assert sum(calls) == len(paths) + 3
 
 
@@ -387,7 +387,7 @@ def test_trainer_is_what_the_session_makes(open_session: Opener, tmp_path: Path)
 
 @pytest.mark.parametrize("decoder", ["lstm", "merge-lstm"])
 def test_learning_whole_captions_follows_learning_words(
-    tiny_data: Path, tiny_weights: Path, tmp_path: Path, decoder: str
+    tiny_data: Path, tiny_weights: Path, feature_cache: Path, tmp_path: Path, decoder: str
 ) -> None:
     sizes = () if decoder == "lstm" else SMALL_MERGE
     settings = [text for text in TINY_SETTINGS if decoder == "lstm" or "units" not in text]
@@ -404,7 +404,7 @@ def test_learning_whole_captions_follows_learning_words(
         ),
         minimum_count=1,
     )
-    session.encode(tiny_weights, cache=tmp_path / "cache")
+    session.encode(tiny_weights, cache=feature_cache)
     trainer = session.trainer(tmp_path / "run")
     trainer.run()
     history = trainer.history
@@ -419,7 +419,7 @@ def test_learning_whole_captions_follows_learning_words(
 
 
 def test_a_decoder_without_steps_learns_from_prefixes_and_from_whole_captions(
-    tiny_data: Path, tiny_weights: Path, tmp_path: Path
+    tiny_data: Path, tiny_weights: Path, feature_cache: Path, tmp_path: Path
 ) -> None:
     settings = [text for text in TINY_SETTINGS if "units" not in text]
     session = TrainingSession.open(
@@ -428,7 +428,7 @@ def test_a_decoder_without_steps_learns_from_prefixes_and_from_whole_captions(
         settings=(*settings, *SMALL_MERGE, "training.epochs=2", "training.reward_epochs=1"),
         minimum_count=1,
     )
-    session.encode(tiny_weights, cache=tmp_path / "cache")
+    session.encode(tiny_weights, cache=feature_cache)
     trainer = session.trainer(tmp_path / "run")
     trainer.run()
     losses = [epoch.loss for epoch in trainer.history if epoch.loss is not None]

@@ -26,7 +26,7 @@ from edgecap.views import random_view
 from edgecap_runtime.errors import OptionError
 from edgecap_runtime.vocabulary import Vocabulary
 
-from .conftest import TINY_SETTINGS, save_with_other_words
+from .conftest import TINY_SETTINGS, run_with_copies, save_with_other_words
 
 Opener = Callable[..., TrainingSession]
 
@@ -52,24 +52,21 @@ def open_session(tiny_data: Path, tiny_weights: Path, feature_cache: Path) -> Op
     return functools.partial(_open, tiny_data, tiny_weights, feature_cache)
 
 
-@pytest.fixture(scope="module")
-def feature_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+KILLED_IN = ((3, 2), (4, 1))
+"""Epoch and batch: while the encoder learns, and after it."""
 
 
 @pytest.fixture(scope="module")
-def whole_trainer(
+def killed(
     tiny_data: Path, tiny_weights: Path, feature_cache: Path, tmp_path_factory: Any
-) -> Trainer:
-    """A training of all three phases that nothing interrupted."""
+) -> tuple[Trainer, dict[tuple[int, int], Path]]:
+    """A training of all three phases, and its folder as it was when others were killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    cuts = {cut: folder / f"{cut[0]}-{cut[1]}" for cut in KILLED_IN}
     session = _open(tiny_data, tiny_weights, feature_cache, *ALL_PHASES)
-    trainer = session.trainer(tmp_path_factory.mktemp("whole"))
-    trainer.run()
-    return trainer
-
-
-class KilledError(Exception):
-    """Stands for the power going off."""
+    trainer = session.trainer(folder / "whole")
+    run_with_copies(trainer, cuts)
+    return trainer, cuts
 
 
 def test_the_encoder_learns_and_the_run_holds_the_pair_that_scored(
@@ -138,19 +135,14 @@ def test_layers_before_tune_from_stay(open_session: Opener, tmp_path: Path) -> N
     assert first.trainable
 
 
-@pytest.mark.parametrize("killed_in", [(3, 2), (4, 1)])
+@pytest.mark.parametrize("killed_in", KILLED_IN)
 def test_a_training_killed_while_or_after_the_encoder_learns_goes_on_the_same(
-    open_session: Opener, whole_trainer: Trainer, tmp_path: Path, killed_in: tuple[int, int]
+    open_session: Opener,
+    killed: tuple[Trainer, dict[tuple[int, int], Path]],
+    killed_in: tuple[int, int],
 ) -> None:
-    whole = whole_trainer
-
-    def kill(epoch: int, done: int, total: int) -> None:
-        if (epoch, done) == killed_in:
-            raise KilledError
-
-    with pytest.raises(KilledError):
-        open_session(*ALL_PHASES).trainer(tmp_path / "killed").run(on_batch=kill)
-    again = open_session(*ALL_PHASES).trainer(tmp_path / "killed")
+    whole, cuts = killed
+    again = open_session(*ALL_PHASES).trainer(cuts[killed_in])
     again.resume()
     again.run()
     assert [epoch.phase for epoch in again.history] == [epoch.phase for epoch in whole.history]
@@ -259,13 +251,13 @@ def test_options_that_can_not_be_are_refused(
 
 
 def test_a_decoder_that_learns_from_prefixes_has_no_encoder_phase(
-    tiny_data: Path, tiny_weights: Path, tmp_path: Path
+    tiny_data: Path, tiny_weights: Path, feature_cache: Path, tmp_path: Path
 ) -> None:
     shape = ("encoder.size=32", "encoder.width=0.25", "training.tune_epochs=1")
     session = TrainingSession.open(
         tiny_data, decoder="merge-bilstm", settings=shape, minimum_count=1
     )
-    session.encode(tiny_weights, cache=tmp_path / "cache")
+    session.encode(tiny_weights, cache=feature_cache)
     with pytest.raises(OptionError, match="learns from prefixes"):
         session.trainer(tmp_path / "run")
 
