@@ -14,10 +14,7 @@ from edgecap_runtime.decoding import log_probabilities
 from edgecap_runtime.filters import NeverSaid
 from edgecap_runtime.preparation import prepare
 
-__all__ = ["TIE", "Told", "tell"]
-
-TIE = 0.05
-"""Nats between two words that pass for one."""
+__all__ = ["Told", "tell", "tie"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,14 @@ class Told:
     behind: float
     """At the first place where greedy search would choose otherwise, by how many nats the word here
     is behind the likeliest; 0 where there is none."""
+
+
+def tie(file: Path) -> float:
+    """Return the nats between two words that pass for one: the tolerance that the file carries."""
+    carried = read_manifest(file).check
+    if carried is None:
+        raise ValueError(f"{file.name} carries nothing to check itself by.")
+    return carried.tolerance
 
 
 def tell(file: Path, photo: Path, ids: Sequence[int]) -> Told:
