@@ -14,7 +14,7 @@ __all__ = ["TOLERANCES", "tolerance_of"]
 
 _FLOAT = 1e-4
 _DYNAMIC = 0.04
-_STATIC = 0.15
+_STATIC = 0.21
 
 TOLERANCES: Mapping[str, float] = {
     "float32": _FLOAT,
@@ -30,9 +30,9 @@ TOLERANCES: Mapping[str, float] = {
     "static-int16x8": _STATIC,
 }
 """By treatment, nats: the largest difference of a log-probability between right processors that
-bench/processors.py measured (docs/processors.md: 9e-6, .017 and .064 for the three kinds), times
+bench/processors.py measured (docs/processors.md: 9e-6, .017 and .103 for the three kinds), times
 two, and rounded up. It is rounding alone: a float block behind which a number falls to the other
-side of an integer. Where products saturate it was .4 and more."""
+side of an integer. Where products saturated it was .4 and more."""
 
 
 def tolerance_of(recipe: Recipe) -> float:
