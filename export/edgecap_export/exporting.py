@@ -183,7 +183,7 @@ def export(
         if gate and not parity.passed:
             raise ParityError(_refusal(target, chosen, parity), parity)
         carried = self_check(packed, prover.check_pictures, tolerance_of(chosen))
-        manifest = replace(manifest, parity=_for_others(parity), check=carried)
+        manifest = replace(manifest, parity=_for_others(parity), check_json=carried.to_json())
         write_bundle(model_file, manifest, packed)
         with writing(target):
             os.replace(packed, target)

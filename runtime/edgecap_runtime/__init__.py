@@ -9,10 +9,14 @@ Needs numpy, Pillow and one interpreter, which is imported when a file is loaded
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .captioner import Alternative, Caption, Captioner, Timings
-from .check_entry import Machine
-from .checking import CheckResult, PictureResult
 from .errors import BundleError, EdgecapError, ImageError, MissingExtraError, OptionError
+
+if TYPE_CHECKING:
+    from .check_entry import Machine
+    from .checking import CheckResult, PictureResult
 
 __all__ = [
     "Alternative",
@@ -30,3 +34,12 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # What `Captioner.check` returns is imported when it is asked for: captions don't need it.
+    if name in ("CheckResult", "Machine", "PictureResult"):
+        from . import checking
+
+        return getattr(checking, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -80,5 +80,5 @@ def write_bundle(
     """
     entries = manifest.to_entries()
     # What could not be read is not written.
-    Manifest.from_entries(entries)
+    _ = Manifest.from_entries(entries).check
     write_entries(model_file, entries, out_path)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 
 from .backends import default_threads, interpreter_of, open_backend
 from .bundle import read_model
-from .checking import check, measure
 from .decoding import decode, greedy_words, read_words
 from .errors import EdgecapError
 from .preparation import prepare
@@ -217,6 +216,8 @@ class Captioner:
         carries none: its result has `checked` False and `passed` None. Raises `BundleError` for a
         picture that is damaged.
         """
+        # Here, so that a cold start doesn't pay for it.
+        from .checking import check, measure
 
         def measure_one(pixels: NDArray[np.uint8], keras: KerasAnswer) -> Said:
             with self._lock:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BundleError
+from .jsonfields import Fields, json_bytes, loads_object
+from .manifest import CHECK_ENTRY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .jsonfields import Fields
     from .vocabulary import Vocabulary
 
 __all__ = [
-    "CHECK_ENTRY",
     "MOST_PICTURES",
     "SIDE",
     "CheckPicture",
@@ -34,8 +34,6 @@ __all__ = [
     "enlarged",
     "pack_picture",
 ]
-
-CHECK_ENTRY = "check.json"
 
 SIDE = 64
 """Height and width of a picture in the file."""
@@ -176,8 +174,7 @@ class SelfCheck:
                 "belongs; export the captioner again."
             )
 
-    def check_ids(self, vocabulary: Vocabulary) -> None:
-        """Raise `BundleError` for an id that the vocabulary doesn't have."""
+    def _check_ids(self, vocabulary: Vocabulary) -> None:
         for picture in self.pictures:
             for place in (*picture.keras.ids, *picture.exported.ids):
                 if not 0 <= place < len(vocabulary):
@@ -186,8 +183,11 @@ class SelfCheck:
                         f"{len(vocabulary)} words; export the captioner again."
                     )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the entry as what JSON can hold."""
+    def to_json(self) -> bytes:
+        """Return the entry as the bytes in the file, numbers rounded."""
+        return json_bytes(self._to_dict())
+
+    def _to_dict(self) -> dict[str, Any]:
         whole = asdict(self)
         for picture in whole["pictures"]:
             for answer in (picture["keras"], picture["exported"]):
@@ -197,14 +197,15 @@ class SelfCheck:
 
     def summary(self) -> dict[str, Any]:
         """Return the entry without the pictures' pixels."""
-        whole = self.to_dict()
+        whole = self._to_dict()
         for picture in whole["pictures"]:
             del picture["rgb"]
         return whole
 
     @classmethod
-    def of(cls, item: Fields) -> SelfCheck:
-        """Read what `to_dict` wrote; raises `BundleError`."""
+    def from_json(cls, content: bytes, vocabulary: Vocabulary) -> SelfCheck:
+        """Read what `to_json` wrote; raises `BundleError`, for ids outside the vocabulary too."""
+        item = loads_object(CHECK_ENTRY, content)
         if item.integer("size") != SIDE:
             raise BundleError(
                 f"{CHECK_ENTRY} has pictures of {item.integer('size')} pixels a side, and this "
@@ -212,7 +213,7 @@ class SelfCheck:
                 "edgecap-runtime"
             )
         machine = item.fields("machine")
-        return cls(
+        read = cls(
             tolerance=item.number("tolerance"),
             machine=Machine(
                 processor=machine.text("processor"),
@@ -223,6 +224,8 @@ class SelfCheck:
             ),
             pictures=tuple(_picture(picture) for picture in item.list_of_fields("pictures")),
         )
+        read._check_ids(vocabulary)
+        return read
 
 
 def _picture(item: Fields) -> CheckPicture:

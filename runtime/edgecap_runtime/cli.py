@@ -184,6 +184,7 @@ def _show(chosen: argparse.Namespace) -> int:
     if chosen.json:
         whole = asdict(file.manifest)
         # The pictures' pixels say nothing to a reader.
+        del whole["check_json"]
         carried = file.manifest.check
         whole["check"] = None if carried is None else carried.summary()
         whole["checksum"] = "right" if file.checksummed else None

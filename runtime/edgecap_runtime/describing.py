@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .bundle import ModelFile
-from .check_entry import SelfCheck
 from .manifest import ANY_PROCESSOR, SearchInside
 from .prefix import Prefix
+
+if TYPE_CHECKING:
+    from .check_entry import SelfCheck
 
 __all__ = ["describe"]
 

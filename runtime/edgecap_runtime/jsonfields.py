@@ -10,7 +10,7 @@ from typing import Any
 from .errors import BundleError
 from .limits import JSON_BYTES, JSON_DEPTH, NUMBER_LENGTH, TEXT_LENGTH
 
-__all__ = ["Fields", "loads_object", "shown"]
+__all__ = ["Fields", "json_bytes", "loads_object", "shown"]
 
 _SHOWN = 80
 
@@ -47,6 +47,12 @@ def loads_object(entry: str, text: bytes) -> Fields:
             "export the captioner again."
         )
     return Fields(entry, value)
+
+
+def json_bytes(value: dict[str, Any]) -> bytes:
+    """Return an object as the text of an entry; its numbers must be finite."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8")
 
 
 def shown(value: object) -> str:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from .check_entry import CHECK_ENTRY, SelfCheck
 from .errors import BundleError, OptionError
-from .jsonfields import Fields, loads_object, shown
+from .jsonfields import Fields, json_bytes, loads_object, shown
 from .kinds import KINDS
 from .limits import STATE_SIDES, STATE_TENSORS, STATE_VALUES, VOCABULARY_WORDS
 from .options import DecodingOptions
 from .prefix import Prefix
 from .preparation import Preparation
 from .vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from .check_entry import SelfCheck
 
 __all__ = [
     "ANY_PROCESSOR",
@@ -36,6 +38,7 @@ FORMAT_VERSION = "1.4"
 MANIFEST_ENTRY = "edgecap.json"
 VOCABULARY_ENTRY = "vocabulary.txt"
 PARITY_ENTRY = "parity.json"
+CHECK_ENTRY = "check.json"
 ENTRY_NAMES = (MANIFEST_ENTRY, VOCABULARY_ENTRY, PARITY_ENTRY, CHECK_ENTRY)
 """The entries that a file of edgecap has; the last two may be missing."""
 
@@ -140,8 +143,8 @@ class Manifest:
     """What it was made from: hash of the weights, tool versions, training data, licence ..."""
     parity: Mapping[str, Any] | None = None
     """The export's comparison with Keras; None where none was made."""
-    check: SelfCheck | None = None
-    """What the file checks itself by on another machine; None where it carries nothing."""
+    check_json: bytes | None = field(default=None, repr=False)
+    """The entry `check.json`, which `check` reads; None where there is none."""
     format_version: str = FORMAT_VERSION
     """Version of the format, "major.minor"."""
 
@@ -167,12 +170,23 @@ class Manifest:
                     f"The file says that it {claim}, which a decoder of kind {self.kind!r} can't; "
                     "export the captioner again."
                 )
-        if self.check is not None:
-            self.check.check_ids(self.vocabulary)
         try:
             self.decoding()
         except OptionError as error:
             raise BundleError(f"The file contradicts itself: {error}") from None
+
+    @cached_property
+    def check(self) -> SelfCheck | None:
+        """What the file checks itself by on another machine; None where it carries nothing.
+
+        Captions don't need it, so it is read when it is asked for: a cold start doesn't pay for
+        it. Raises `BundleError` where it contradicts itself.
+        """
+        if self.check_json is None:
+            return None
+        from .check_entry import SelfCheck
+
+        return SelfCheck.from_json(self.check_json, self.vocabulary)
 
     def decoding(self, **choices: Any) -> DecodingOptions:
         """Give the file's decoding options with those choices that aren't None in their place.
@@ -207,12 +221,12 @@ class Manifest:
         }
         entries: dict[str, bytes] = {}
         if self.parity is not None:
-            entries[PARITY_ENTRY] = _json(dict(self.parity))
-        if self.check is not None:
-            entries[CHECK_ENTRY] = _json(self.check.to_dict())
+            entries[PARITY_ENTRY] = json_bytes(dict(self.parity))
+        if self.check_json is not None:
+            entries[CHECK_ENTRY] = self.check_json
         entries[VOCABULARY_ENTRY] = "".join(f"{word}\n" for word in words).encode("utf-8")
         # Last, so that a file that was cut between two entries lacks it and is refused.
-        entries[MANIFEST_ENTRY] = _json(head)
+        entries[MANIFEST_ENTRY] = json_bytes(head)
         return entries
 
     @classmethod
@@ -226,7 +240,7 @@ class Manifest:
         head = loads_object(MANIFEST_ENTRY, entries[MANIFEST_ENTRY])
         version = head.text("format_version")
         _check_version(version)
-        parity, check = entries.get(PARITY_ENTRY), entries.get(CHECK_ENTRY)
+        parity = entries.get(PARITY_ENTRY)
         try:
             return cls(
                 format_version=version,
@@ -249,7 +263,7 @@ class Manifest:
                 defaults=_defaults(head.fields("defaults")),
                 source=head.raw("source"),
                 parity=None if parity is None else loads_object(PARITY_ENTRY, parity).all(),
-                check=None if check is None else SelfCheck.of(loads_object(CHECK_ENTRY, check)),
+                check_json=entries.get(CHECK_ENTRY),
             )
         except OptionError as error:
             raise BundleError(f"The file contradicts itself: {error}") from None
@@ -274,11 +288,6 @@ def _require(entries: Mapping[str, bytes], entry: str) -> None:
             f"The file holds no {entry}, so it is no captioner of edgecap; make one with: "
             "edgecap export"
         )
-
-
-def _json(value: dict[str, Any]) -> bytes:
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    return (text + "\n").encode("utf-8")
 
 
 def _check_version(version: str) -> None:
