@@ -55,9 +55,9 @@ def main() -> None:
     for file in chosen.files:
         pairs = []
         for number in range(chosen.rounds + 1):
-            order = (chosen.before, chosen.after)
-            found = {at: _start(at, file, chosen.threads) for at in order[:: (-1) ** number]}
-            pairs.append(tuple(found[at] for at in order))
+            turn = (-1) ** number
+            order = (chosen.before, chosen.after)[::turn]
+            pairs.append([_start(folder, file, chosen.threads) for folder in order][::turn])
         pairs = pairs[1:]  # the first brings the file into memory
         if len({one["text"] for pair in pairs for one in pair}) > 1:
             sys.exit(f"{file}: the two say different captions")

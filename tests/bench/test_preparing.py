@@ -38,7 +38,8 @@ def test_tells_cost_and_change(whole_run: Path, photos: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, str(SCRIPT), str(file), "--photos", str(photos)),
-            *("--megapixels", "3", "--rounds", "1", "--json"),
+            # Medians of several rounds, for a busy machine can make a single one of either long.
+            *("--megapixels", "3", "--rounds", "7", "--json"),
         ],
         capture_output=True,
         text=True,
@@ -49,12 +50,10 @@ def test_tells_cost_and_change(whole_run: Path, photos: Path) -> None:
     assert report["file"] == file.name
     for several in report["photos"].values():
         assert [one["photo"] for one in several] == [f"photo{place}.jpg" for place in range(3)]
-        # Decoding an eighth of the pixels is cheaper; a busy machine may hide it in one of three.
-        assert any(one["ms"] < one["full_ms"] for one in several)
         for one in several:
             assert one["megapixels"] == pytest.approx(3, rel=0.03)
-            assert one["ms"] > 0
-            # It changes something, but not much.
+            # Decoding an eighth of the pixels is cheaper, and changes something but not much.
+            assert 0 < one["ms"] < one["full_ms"]
             assert 0 < one["change"] < 1
             assert one["largest"] <= 12
             assert 0 < one["state_change"] < 1
